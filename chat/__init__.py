@@ -1,0 +1,24 @@
+"""A multi-client chat broadcaster: rooms over WebSockets, in one order, across workers and hosts."""
+
+__version__ = "0.1.0"
+
+from chat.app import create_app
+from chat.connection import Connection
+from chat.exceptions import BrokerUnavailable, ChatError, InvalidName, SettingsError
+from chat.manager import ConnectionManager
+from chat.protocol import User
+from chat.session import converse
+from chat.settings import Settings
+
+__all__ = [
+    "BrokerUnavailable",
+    "ChatError",
+    "Connection",
+    "ConnectionManager",
+    "InvalidName",
+    "Settings",
+    "SettingsError",
+    "User",
+    "converse",
+    "create_app",
+]

@@ -1,0 +1,60 @@
+"""`create_app`: the one place that knows all the others."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, WebSocketException
+from fastapi.exceptions import WebSocketRequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat import __version__, logs
+from chat.dependencies import refuse, refuse_parameters
+from chat.exceptions import ChatError
+from chat.manager import ConnectionManager
+from chat.routes import operations, page, websocket
+from chat.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the whole service; without settings, the environment decides. Raises `SettingsError`."""
+    settings = settings or Settings.load()
+    manager = ConnectionManager(settings=settings)
+    app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=manager.lifespan)
+    app.state.manager = manager
+    app.add_middleware(StartsOrSaysWhy)
+    app.add_exception_handler(WebSocketException, refuse)  # type: ignore[arg-type]
+    app.add_exception_handler(WebSocketRequestValidationError, refuse_parameters)  # type: ignore[arg-type]
+    app.include_router(page.router)
+    app.include_router(websocket.router)
+    app.include_router(operations.router)
+    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    logs.protect()
+    return app
+
+
+class StartsOrSaysWhy:
+    """Middleware: a start that fails for a reason of ours is told by a sentence, not by a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failures: list[Message] = []
+
+        async def hold_back(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failures.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, hold_back)
+        except ChatError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        except BaseException:
+            for failure in failures:
+                await send(failure)
+            raise

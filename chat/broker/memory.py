@@ -1,0 +1,107 @@
+"""A broker inside one process: for trying out, for tests, for one worker."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from broadcaster._backends.memory import MemoryBackend
+
+from chat.broker import Broker, Page, Position, Publication, Receipt, Signal, new_epoch
+
+if TYPE_CHECKING:
+    from chat.settings import Settings
+
+SWEEP_EVERY = 1024  # publishes between two looks for what has expired
+
+
+class MemoryBroker(Broker):
+    """Keeps every room's log in this process; other processes do not see it. Never unavailable."""
+
+    available = True
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._logs: dict[str, _Log] = {}
+        self._until_sweep = SWEEP_EVERY
+
+    def backend(self) -> MemoryBackend:
+        return MemoryBackend("memory://")
+
+    def channel(self, room: str) -> str:
+        return room
+
+    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
+        now = self._clock()
+        log = self._log(room)
+        if key is not None and (seen := log.receipts.get(key)) is not None and seen[0] > now:
+            return seen[1]
+        publication = log.append(Publication(log.epoch, log.offset + 1, int(now * 1000), origin, body))
+        log.touched = now
+        if key is not None and self._settings.idempotency_ttl:
+            receipt = Receipt(log.epoch, log.offset, duplicate=True)
+            log.receipts[key] = (now + self._settings.idempotency_ttl, receipt)
+        await self.broadcast.publish(room, publication)
+        self._sweep_now_and_then()
+        return Receipt(publication.epoch, publication.offset, duplicate=False)
+
+    async def signal(self, room: str, signal: Signal) -> None:
+        await self.broadcast.publish(room, signal)
+
+    async def position(self, room: str) -> Position:
+        log = self._log(room)
+        return Position(log.epoch, log.offset)
+
+    async def history(
+        self, room: str, *, after: int | None = None, before: int | None = None, limit: int = 100
+    ) -> Page:
+        log = self._log(room)
+        first = log.offset - len(log.kept) + 1
+        if after is not None:
+            start = max(after + 1 - first, 0)
+        else:
+            end = log.offset + 1 if before is None else min(before, log.offset + 1)
+            start = max(end - limit - first, 0)
+            limit = min(limit, max(end - first - start, 0))
+        return Page(Position(log.epoch, log.offset), list(islice(log.kept, start, start + limit)))
+
+    def _log(self, room: str) -> _Log:
+        log = self._logs.get(room)
+        if log is None:
+            log = self._logs[room] = _Log(self._settings.history_size, self._clock())
+        elif self._settings.history_ttl and log.touched + self._settings.history_ttl <= self._clock():
+            log.kept.clear()
+        return log
+
+    def _sweep_now_and_then(self) -> None:
+        """Forget expired keys and messages, at a small cost per publish."""
+        self._until_sweep -= 1
+        if self._until_sweep:
+            return
+        self._until_sweep = SWEEP_EVERY
+        now = self._clock()
+        for room, log in self._logs.items():
+            self._log(room)
+            # Keys are remembered for one and the same time, so the oldest expires first.
+            while log.receipts and next(iter(log.receipts.values()))[0] <= now:
+                del log.receipts[next(iter(log.receipts))]
+
+
+class _Log:
+    """One room's newest messages and where they stand."""
+
+    def __init__(self, size: int, now: float) -> None:
+        self.epoch = new_epoch()
+        self.offset = 0
+        self.kept: deque[Publication] = deque(maxlen=size)
+        self.touched = now  # when the newest was said
+        self.receipts: dict[str, tuple[float, Receipt]] = {}  # by idempotency key: until when, and what
+
+    def append(self, publication: Publication) -> Publication:
+        self.offset = publication.offset
+        self.kept.append(publication)
+        return publication

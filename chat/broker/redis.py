@@ -1,0 +1,323 @@
+"""Redis as broker: pub/sub for fan-out, a stream per room as its log, one script per publish."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from broadcaster._backends.base import BroadcastBackend
+from broadcaster._base import Event
+
+from chat import metrics
+from chat.broker import Broker, Link, Page, Position, Publication, Receipt, Signal, new_epoch, parse, serialise
+from chat.broker.backoff import delays
+from chat.broker.resp import Address, RedisConnection, RedisError
+from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
+
+if TYPE_CHECKING:
+    from chat.settings import Settings
+
+logger = logging.getLogger("chat.broker")
+
+HEAD_TTL = 30 * 86400  # seconds that an unused room's epoch and offset outlive its last use
+PULSE = 1.0  # seconds between two publishes to oneself
+RETRY_FIRST, RETRY_MOST = 0.05, 0.8  # seconds; small, because members must have everything within 2 s of its return
+SUBSCRIBE_AT_ONCE = 1000  # channels in one command when the subscriptions are made again
+
+
+class Script:
+    """A Lua script, called by its hash and sent whole only where Redis does not know it."""
+
+    def __init__(self, name: str) -> None:
+        self.source = files("chat.broker").joinpath(name).read_bytes()
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+    async def call(self, connection: RedisConnection, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
+        try:
+            return await connection.call("EVALSHA", self.sha, len(keys), *keys, *args)
+        except RedisError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            return await connection.call("EVAL", self.source, len(keys), *keys, *args)
+
+
+PUBLISH = Script("publish.lua")
+POSITION = Script("position.lua")
+
+
+class RedisBackend(BroadcastBackend):
+    """A `BroadcastBackend` for `broadcaster.Broadcast` that comes back by itself.
+
+    It holds one connection for commands and one for what is pushed, as one link: if either is lost both are made
+    again, with backoff and jitter, and every subscription with them. A subscription that is dead although its
+    connection looks alive is found by publishing to oneself.
+
+    `decode` makes an event's message from the payload; what it refuses is skipped and counted. `link` tells whether
+    each channel's subscribers get a `Link` event, in line with the messages, when the link is lost and when it is back.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        decode: Callable[[bytes], Any] = bytes.decode,
+        link: bool = False,
+        timeout: float = 2.0,
+        prefix: str = "chat",
+    ) -> None:
+        self.address = Address(url)
+        self.commands: RedisConnection | None = None  # set while the link is up
+        self._decode = decode
+        self._tells_link = link
+        self._timeout = timeout
+        self._pulse_channel = f"{prefix}:pulse:{new_epoch()}".encode()
+        self._pulse_heard = 0.0  # by the loop's clock
+        self._subscriber: RedisConnection | None = None
+        self._channels: dict[bytes, str] = {}  # what is to be heard, as on the wire and as it was asked for
+        self._confirmations: dict[bytes, asyncio.Future[None]] = {}  # subscriptions under way
+        self._arrived: deque[Event] = deque()  # emptied in every turn of the loop by broadcaster's listener
+        self._arrival = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether both ways to Redis are open and what this worker published to itself came back lately."""
+        return self.commands is not None
+
+    # --- broadcaster's interface ---
+
+    async def connect(self) -> None:
+        """Start; returns as soon as the link is up, or could not be made at the first try."""
+        tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._supervise(tried), name="chat redis link")
+        await tried
+
+    async def disconnect(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+
+    async def subscribe(self, channel: str) -> None:
+        """Hear a channel from when this returns; if the link is down, from when it is back.
+
+        Never raises, because broadcaster 0.3.1 would hide the error behind a KeyError.
+        """
+        name = channel.encode()
+        self._channels[name] = channel
+        if self._subscriber is None:
+            return
+        confirmed = self._confirmations[name] = asyncio.get_running_loop().create_future()
+        with suppress(BrokerUnavailable):
+            self._subscriber.post("SUBSCRIBE", name)
+            await asyncio.wait({confirmed, self._subscriber.lost}, return_when=asyncio.FIRST_COMPLETED)
+
+    async def unsubscribe(self, channel: str) -> None:
+        name = channel.encode()
+        self._channels.pop(name, None)
+        if self._subscriber is not None:
+            with suppress(BrokerUnavailable):
+                self._subscriber.post("UNSUBSCRIBE", name)
+
+    async def publish(self, channel: str, message: Any) -> None:
+        """Tell a channel's subscribers; a str or bytes. Raises `BrokerUnavailable`."""
+        await self.link().call("PUBLISH", channel, message)
+
+    async def next_published(self) -> Event:
+        while not self._arrived:
+            self._arrival.clear()
+            await self._arrival.wait()
+        return self._arrived.popleft()
+
+    # --- the link ---
+
+    def link(self) -> RedisConnection:
+        """Return the connection for commands; raises `BrokerUnavailable` while there is none."""
+        if self.commands is None:
+            raise BrokerUnavailable("the broker is away at the moment")
+        return self.commands
+
+    async def _supervise(self, tried: asyncio.Future[None]) -> None:
+        """Keep the link up until cancelled; `tried` is done after the first try."""
+        waits = delays(first=RETRY_FIRST, most=RETRY_MOST)
+        complaint = ""  # said once, not again for every try
+        while True:
+            try:
+                async with self._opened() as (commands, subscriber):
+                    waits = delays(first=RETRY_FIRST, most=RETRY_MOST)
+                    complaint = ""
+                    _settle(tried)
+                    await self._beat(commands, subscriber)
+            except BrokerError as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    logger.warning("Redis at %s: %s; trying again", self.address, complaint)
+            _settle(tried)
+            metrics.broker_retries.inc()
+            await asyncio.sleep(next(waits))
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[RedisConnection, RedisConnection]]:
+        """Open both connections, make the subscriptions again, and be available while the block lasts."""
+        async with (
+            RedisConnection.open(self.address, timeout=self._timeout) as commands,
+            RedisConnection.open(self.address, timeout=self._timeout, on_push=self._pushed) as subscriber,
+        ):
+            await self._resubscribe(subscriber)
+            self.commands, self._subscriber = commands, subscriber
+            logger.info("Redis at %s: connected", self.address)
+            self._tell(Link.UP)
+            try:
+                yield commands, subscriber
+            finally:
+                self.commands = self._subscriber = None
+                self._tell(Link.DOWN)
+
+    async def _resubscribe(self, subscriber: RedisConnection) -> None:
+        # The pulse comes last: subscriptions are confirmed in order, so with it all are.
+        names = [*self._channels, self._pulse_channel]
+        confirmed = self._confirmations[self._pulse_channel] = asyncio.get_running_loop().create_future()
+        for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
+            subscriber.post("SUBSCRIBE", *names[start : start + SUBSCRIBE_AT_ONCE])
+        await asyncio.wait({confirmed, subscriber.lost}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not confirmed.done():
+            raise BrokerUnavailable("the subscriptions could not be made again")
+
+    async def _beat(self, commands: RedisConnection, subscriber: RedisConnection) -> None:
+        """Publish to oneself until it does not come back or a connection is lost; raises `BrokerUnavailable`."""
+        clock = asyncio.get_running_loop().time
+        self._pulse_heard = clock()
+        while True:
+            await commands.call("PUBLISH", self._pulse_channel, b"")
+            await asyncio.wait(
+                {commands.lost, subscriber.lost}, timeout=PULSE, return_when=asyncio.FIRST_COMPLETED
+            )
+            for connection in (commands, subscriber):
+                if connection.lost.done():
+                    raise BrokerUnavailable(connection.reason)
+            if clock() - self._pulse_heard > PULSE + self._timeout:
+                raise BrokerUnavailable("the subscription is deaf: what this worker publishes does not come back")
+
+    def _tell(self, link: Link) -> None:
+        if self._tells_link:
+            self._arrived.extend(Event(channel, link) for channel in self._channels.values())
+            self._arrival.set()
+
+    def _pushed(self, push: list[Any]) -> None:
+        """Take in what Redis pushes: messages, and confirmations of subscriptions."""
+        kind, name = push[0], push[1]
+        if kind == b"message":
+            if name == self._pulse_channel:
+                self._pulse_heard = asyncio.get_running_loop().time()
+            elif (channel := self._channels.get(name)) is not None:
+                self._take(channel, push[2])
+        elif kind == b"subscribe" and (confirmed := self._confirmations.pop(name, None)) is not None:
+            _settle(confirmed)
+
+    def _take(self, channel: str, payload: bytes) -> None:
+        try:
+            message = self._decode(payload)
+        except (ForeignPayload, UnicodeDecodeError) as error:
+            metrics.foreign_payloads.inc()
+            logger.warning("skipped a payload on %s: %s", channel, error)
+            return
+        self._arrived.append(Event(channel, message))
+        self._arrival.set()
+
+
+class RedisBroker(Broker):
+    """A room's log is a stream whose ids are the offsets; its head, a hash, holds epoch and newest offset."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._prefix = settings.broker_prefix
+        self._redis = self.backend()
+
+    @property
+    def available(self) -> bool:
+        return self._redis.available
+
+    def backend(self) -> RedisBackend:
+        self._redis = RedisBackend(
+            self._settings.broker_url,
+            decode=parse,
+            link=True,
+            timeout=self._settings.broker_timeout,
+            prefix=self._prefix,
+        )
+        return self._redis
+
+    def channel(self, room: str) -> str:
+        # The braces keep a room's keys and channel on one node of a cluster.
+        return f"{self._prefix}:{{{room}}}"
+
+    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
+        channel = self.channel(room)
+        keys = (f"{channel}:log", f"{channel}:head")
+        if key is not None and self._settings.idempotency_ttl:
+            keys = (*keys, f"{channel}:id:{key}")
+        epoch, offset, duplicate = await self._call(PUBLISH.call(
+            self._redis.link(),
+            keys,
+            channel,
+            body,
+            origin,
+            new_epoch(),
+            self._settings.history_size,
+            self._settings.history_ttl,
+            HEAD_TTL,
+            self._settings.idempotency_ttl,
+        ))
+        return Receipt(epoch.decode(), offset, bool(duplicate))
+
+    async def signal(self, room: str, signal: Signal) -> None:
+        await self._call(self._redis.link().call("PUBLISH", self.channel(room), serialise(signal)))
+
+    async def position(self, room: str) -> Position:
+        channel = self.channel(room)
+        epoch, offset = await self._call(POSITION.call(self._redis.link(), (f"{channel}:log", f"{channel}:head"), new_epoch(), HEAD_TTL))
+        return Position(epoch.decode(), offset)
+
+    async def history(
+        self, room: str, *, after: int | None = None, before: int | None = None, limit: int = 100
+    ) -> Page:
+        # A message published between the two reads has an offset past the position, no more.
+        position = await self.position(room)
+        log = f"{self.channel(room)}:log"
+        if after is not None:
+            entries = await self._call(self._redis.link().call("XRANGE", log, after + 1, "+", "COUNT", limit))
+        else:
+            newest = "+" if before is None else before - 1
+            entries = await self._call(self._redis.link().call("XREVRANGE", log, newest, "-", "COUNT", limit))
+            entries.reverse()
+        return Page(position, list(_publications(entries)))
+
+    async def _call(self, reply: Awaitable[Any]) -> Any:
+        try:
+            return await reply
+        except RedisError as error:
+            # Out of memory, read only after a failover, still loading: all of them pass.
+            raise BrokerUnavailable(f"the broker refused: {error}") from error
+
+
+def _publications(entries: list[Any]) -> Iterator[Publication]:
+    for _, fields in entries:
+        try:
+            publication = parse(fields[1])
+        except ForeignPayload:
+            metrics.foreign_payloads.inc()
+        else:
+            if isinstance(publication, Publication):
+                yield publication
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

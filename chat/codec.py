@@ -1,0 +1,89 @@
+"""How what happens in a room is written for a client: one codec per wire protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import msgspec
+
+from chat import plain_text, protocol
+from chat.broker import Publication, Signal
+from chat.frames import Payload
+from chat.protocol import User
+
+LEFT = "left"  # the kind of signal that tells of a member who left; its body is the `User`
+
+Item = Publication | Signal | protocol.Event
+
+
+class Codec(ABC):
+    """Writes a room's items for one member.
+
+    `name` groups members for whom items are written once and for all. If the codec is `personal`, what a member
+    said itself looks different to it: see `own`.
+    """
+
+    name: ClassVar[str]
+    subprotocol: ClassVar[str | None] = None
+    personal: ClassVar[bool] = False
+
+    @abstractmethod
+    def encode(self, item: Item) -> Payload | None:
+        """Return what every member of the group gets, or None if it gets nothing."""
+
+    def own(self, publication: Publication) -> list[Payload]:
+        """Return what the one who said it gets instead."""
+        raise NotImplementedError(f"{self.name} is not personal")
+
+
+class ChatV1(Codec):
+    """The JSON protocol of docs/protocol.md."""
+
+    name = "chat.v1"
+    subprotocol = protocol.SUBPROTOCOL
+
+    def encode(self, item: Item) -> Payload | None:
+        if isinstance(item, Publication):
+            return Payload(protocol.encode_message(offset=item.offset, at=item.at, body=item.body))
+        if isinstance(item, Signal):
+            return None
+        return Payload(protocol.encode(item))
+
+
+class PlainText(Codec):
+    """The tutorial's lines; the sender's own repeat its credential to it, and to nobody else."""
+
+    name = "plain"
+    personal = True
+
+    def __init__(self, *, credential: str, q: int | None, item_id: str) -> None:
+        self._credential = credential
+        self._q = q
+        self._item_id = item_id
+
+    def encode(self, item: Item) -> Payload | None:
+        if isinstance(item, Publication):
+            return plain_text.for_others(item.content)
+        if isinstance(item, Signal) and item.kind == LEFT:
+            return plain_text.farewell(msgspec.json.decode(item.body, type=User))
+        return None
+
+    def own(self, publication: Publication) -> list[Payload]:
+        return plain_text.for_sender(
+            publication.content, credential=self._credential, q=self._q, item_id=self._item_id
+        )
+
+
+class Raw(Codec):
+    """Just what was said: text as text, bytes as bytes, data as its JSON; for other people's apps."""
+
+    name = "raw"
+
+    def encode(self, item: Item) -> Payload | None:
+        if not isinstance(item, Publication):
+            return None
+        body = item.content
+        if not isinstance(body.binary, msgspec.UnsetType):
+            return Payload(body.binary, binary=True)
+        return Payload(plain_text.text_of(body).encode())

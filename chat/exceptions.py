@@ -1,0 +1,64 @@
+"""Every error that the package raises on purpose.
+
+    ChatError
+    ├── SettingsError           settings that are wrong or do not fit together
+    ├── InvalidName             a room's or a person's name that is not allowed
+    ├── InvalidCommand          a client's command that does not keep to the protocol
+    ├── ConnectionClosed        the member has left; there is nobody to send to
+    └── BrokerError
+        ├── BrokerUnavailable   the broker cannot be reached now; trying again makes sense
+        └── ForeignPayload      something on our channel that we did not put there
+"""
+
+from __future__ import annotations
+
+
+class ChatError(Exception):
+    """Root of the tree; its text is a sentence that can be shown to a person."""
+
+
+class SettingsError(ChatError):
+    """Settings that are wrong or do not fit together; says which and what to do."""
+
+
+class InvalidName(ChatError):
+    """A room's or a person's name that is not allowed; says what is."""
+
+
+class InvalidCommand(ChatError):
+    """A client's frame that is no valid command.
+
+    `code` is one of `protocol.ErrorCode`; `id` is the command's own id, if it could be read;
+    `fatal` tells that the stream makes no sense any more and is to be closed.
+    """
+
+    def __init__(self, message: str, *, code: str, id: str | None = None, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.id = id
+        self.fatal = fatal
+
+
+class ConnectionClosed(ChatError):
+    """The member has left; `code` and `reason` are those of the WebSocket close."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the connection is closed ({code} {reason})".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+class BrokerError(ChatError):
+    """Something went wrong between this worker and its broker."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be reached now. `retry_ms`: after how many milliseconds to try again."""
+
+    def __init__(self, message: str, *, retry_ms: int = 1000) -> None:
+        super().__init__(message)
+        self.retry_ms = retry_ms
+
+
+class ForeignPayload(BrokerError):
+    """Something on our channel that we did not put there; it is skipped and counted."""

@@ -1,0 +1,35 @@
+"""What the log must not say: tokens, and tracebacks for clients that merely left."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from starlette.websockets import WebSocketDisconnect
+
+_QUERY = re.compile(r"\?\S*")
+
+
+class WithoutQueries(logging.Filter):
+    """Cuts queries off URLs: uvicorn writes them whole, and a token may stand in them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_QUERY.sub("", arg) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+class WithoutDisconnects(logging.Filter):
+    """Drops what uvicorn writes when an endpoint ends by `WebSocketDisconnect`, as the tutorial's do."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnect))
+
+
+def protect() -> None:
+    """Put both filters on uvicorn's loggers, once."""
+    for name in ("uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        for wanted in (WithoutQueries, WithoutDisconnects):
+            if not any(isinstance(present, wanted) for present in logger.filters):
+                logger.addFilter(wanted())

@@ -1,0 +1,244 @@
+"""`chat.v1`: its commands, events and close codes, and how they are read and written; pure.
+
+The JSON schemas of both API descriptions come from these classes. See docs/protocol.md for the rules.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from chat.exceptions import InvalidCommand
+
+SUBPROTOCOL: Final = "chat.v1"
+
+MessageId = Annotated[str, Meta(min_length=1, max_length=64, description="chosen by the client, best a UUID")]
+
+
+class CloseCode(enum.IntEnum):
+    """Why the server closes. A client may come back by itself after 1012, 4408, 4409, 4429 and 4503."""
+
+    NORMAL = 1000
+    POLICY_VIOLATION = 1008
+    RESTART = 1012
+    MALFORMED = 4400
+    UNAUTHENTICATED = 4401
+    FORBIDDEN = 4403
+    TOO_MANY_CONNECTIONS = 4408
+    STALLED = 4409
+    TOO_LARGE = 4413
+    RATE_LIMITED = 4429
+    UNAVAILABLE = 4503
+
+    @property
+    def http_status(self) -> int:
+        """The status with which the same refusal is told before the handshake is complete."""
+        return _HTTP_STATUS.get(self, 403)
+
+
+_HTTP_STATUS = {
+    CloseCode.MALFORMED: 422,
+    CloseCode.UNAUTHENTICATED: 401,
+    CloseCode.FORBIDDEN: 403,
+    CloseCode.TOO_MANY_CONNECTIONS: 429,
+    CloseCode.RATE_LIMITED: 429,
+    CloseCode.UNAVAILABLE: 503,
+}
+
+
+class ErrorCode(enum.StrEnum):
+    """What was wrong with a command, in `error.code`."""
+
+    MALFORMED = "malformed"  # not a JSON object, or a field is missing or wrong
+    TOO_LONG = "too_long"  # the text is over the limit in `welcome.limits`
+    UNAVAILABLE = "unavailable"  # the broker is away; the same id can be sent again after `retry_ms`
+
+
+class User(Struct, frozen=True):
+    """A person: one id however many tabs, and the name to show."""
+
+    id: str
+    name: str
+
+
+# --- client to server ---------------------------------------------------------------------------
+
+
+class Publish(Struct, tag="publish"):
+    """Say something to the room; exactly one of `text`, `data` and `binary`."""
+
+    id: MessageId | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
+
+
+class Ping(Struct, tag="ping"):
+    """Ask for a `pong`, to see that the other side still listens."""
+
+    id: MessageId | UnsetType = UNSET
+
+
+Command = Publish | Ping
+
+
+class _Head(Struct):
+    """As much of a command as is needed to name what is wrong with it."""
+
+    type: Any = UNSET
+    id: Any = UNSET
+
+
+_commands = msgspec.json.Decoder(Command)
+_heads = msgspec.json.Decoder(_Head)
+_TYPES: Final = frozenset(command.__struct_config__.tag for command in (Publish, Ping))
+
+
+def decode(frame: str | bytes) -> Command | None:
+    """Return the command in one text frame, or None for a type that this version does not know.
+
+    Raises `InvalidCommand`, fatal if the frame is no JSON object at all.
+    """
+    try:
+        command = _commands.decode(frame)
+    except msgspec.ValidationError as error:
+        return _unknown_or_invalid(frame, error)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
+    if type(command) is Publish and (command.text is UNSET) + (command.data is UNSET) + (command.binary is UNSET) != 2:
+        raise InvalidCommand(
+            "publish takes exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=command.id or None
+        )
+    return command
+
+
+def _unknown_or_invalid(frame: str | bytes, error: msgspec.ValidationError) -> None:
+    try:
+        head = _heads.decode(frame)
+    except (msgspec.ValidationError, RecursionError):
+        raise InvalidCommand("a frame must be one JSON object", code=ErrorCode.MALFORMED, fatal=True) from None
+    if isinstance(head.type, str) and head.type not in _TYPES:
+        return
+    id = head.id if isinstance(head.id, str) and 0 < len(head.id) <= 64 else None
+    reason = "a command needs a type, a string" if not isinstance(head.type, str) else f"{head.type}: {error}"
+    raise InvalidCommand(reason, code=ErrorCode.MALFORMED, id=id)
+
+
+# --- server to client ---------------------------------------------------------------------------
+
+
+class Welcome(Struct, tag="welcome"):
+    """The first event: who you are, and from which offset on you are live."""
+
+    room: str
+    user: User
+    connection: Annotated[str, Meta(description="worker-number; unique")]
+    epoch: str
+    offset: int
+    limits: dict[str, int]
+    heartbeat: Annotated[float, Meta(description="seconds of silence after which a client should ping")]
+
+
+class Message(Struct, tag="message"):
+    """What somebody said, at its place in the room's one order."""
+
+    offset: int
+    id: str
+    user: User
+    at: Annotated[str, Meta(description="ISO 8601, UTC, by the broker's clock")]
+    text: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
+
+
+class Ack(Struct, tag="ack"):
+    """The broker has your message."""
+
+    id: str
+    epoch: str
+    offset: int
+    duplicate: bool
+
+
+class Pong(Struct, tag="pong"):
+    """The answer to `ping`."""
+
+    id: str | UnsetType = UNSET
+
+
+class Error(Struct, tag="error"):
+    """A command that could not be carried out."""
+
+    code: str
+    message: str
+    id: str | UnsetType = UNSET
+    retry_ms: int | UnsetType = UNSET
+
+
+class Gap(Struct, tag="gap"):
+    """Messages between `after` and `before`, both exclusive, cannot be delivered here."""
+
+    after: int
+    before: int
+    reason: str
+    epoch: Annotated[str, Meta(description="the epoch that `before` belongs to")]
+
+
+class Status(Struct, tag="status"):
+    """The broker is away, and what is said cannot be delivered; or it is back."""
+
+    state: Literal["degraded", "ok"]
+
+
+Event = Welcome | Message | Ack | Pong | Error | Gap | Status
+
+encode = msgspec.json.encode
+
+
+# --- what the broker carries ---------------------------------------------------------------------
+
+
+class Body(Struct):
+    """A message as its sender's worker writes it: all but what only the broker can know."""
+
+    id: str
+    user: User
+    text: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    binary: bytes | UnsetType = UNSET
+
+
+def body(
+    user: User, text: str | None = None, *, data: Any = None, binary: bytes | None = None, id: str | None = None
+) -> Body:
+    """Return the body of a message that says one of `text`, `data` and `binary`; without `id` it gets one."""
+    if (text is None) + (data is None) + (binary is None) != 2:
+        raise ValueError("a message is exactly one of text, data and binary")
+    if data is not None and not isinstance(data, Raw):
+        data = Raw(msgspec.json.encode(data))
+    return Body(
+        id=secrets.token_hex(8) if id is None else id,
+        user=user,
+        text=UNSET if text is None else text,
+        data=UNSET if data is None else data,
+        binary=UNSET if binary is None else binary,
+    )
+
+
+_bodies = msgspec.json.Decoder(Body)
+decode_body = _bodies.decode
+
+
+def encode_message(*, offset: int, at: int, body: bytes) -> bytes:
+    """Return the `message` event for a body that is already JSON; `at` in milliseconds since 1970."""
+    return b'{"type":"message","offset":%d,"at":"%s",%s' % (offset, timestamp(at).encode(), body[1:])
+
+
+def timestamp(at: int) -> str:
+    """Return milliseconds since 1970 as ISO 8601 in UTC, such as 2026-11-21T09:41:00.123Z."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"

@@ -1,0 +1,45 @@
+"""What the people who run it ask: alive, ready, how much."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from chat.manager import ConnectionManager
+
+router = APIRouter(tags=["operations"])
+
+
+def get_manager(request: Request) -> ConnectionManager:
+    """Return the app's one `ConnectionManager`."""
+    manager: ConnectionManager = request.app.state.manager
+    return manager
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """This worker's event loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "this worker cannot hear the broker"}})
+async def readyz(manager: Annotated[ConnectionManager, Depends(get_manager)]) -> JSONResponse:
+    """This worker can serve: it reaches the broker, and hears what it publishes itself."""
+    if manager.ready:
+        return JSONResponse({"status": "ready", "worker": manager.worker})
+    return JSONResponse({"status": "the broker is away", "worker": manager.worker}, 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus' text format, summed over all workers of this host when `chat serve` runs them."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

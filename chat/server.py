@@ -1,0 +1,154 @@
+"""uvicorn, tuned for this job: a WebSocket protocol that takes ready-made frames, and `serve`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from chat.exceptions import SettingsError
+from chat.frames import Batch
+from chat.protocol import CloseCode
+from chat.settings import Settings
+from chat.transport import EXTENSION
+
+GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the drain
+
+
+class FrameTransport:
+    """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
+
+    __slots__ = ("_on_pause", "_on_resume", "_protocol", "paused")
+
+    def __init__(self, protocol: ChatProtocol) -> None:
+        self.paused = False
+        self._protocol = protocol
+        self._on_pause: Callable[[], None] = lambda: None
+        self._on_resume: Callable[[], None] = lambda: None
+
+    def attach(self, *, limit: int, on_pause: Callable[[], None], on_resume: Callable[[], None]) -> None:
+        self._on_pause = on_pause
+        self._on_resume = on_resume
+        self._protocol.transport.set_write_buffer_limits(high=limit, low=limit // 2)
+
+    def write(self, batch: Batch) -> None:
+        protocol = self._protocol
+        if not protocol.close_sent and not protocol.disconnected:
+            protocol.transport.write(batch.frames)
+
+    def waiting(self) -> int:
+        return self._protocol.transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        self._protocol.close(code, reason)
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
+
+    def pause(self) -> None:
+        self.paused = True
+        self._on_pause()
+
+    def resume(self) -> None:
+        self.paused = False
+        self._on_resume()
+
+
+class ChatProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's own WebSocket protocol, with a `FrameTransport` in the scope's extensions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=self.logger)
+        self._frames = FrameTransport(self)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # not refused already
+            self.scope["extensions"][EXTENSION] = self._frames  # type: ignore[typeddict-unknown-key]
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._frames.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._frames.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._frames.resume()  # wakes who waits; what they write goes nowhere
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, as uvicorn does for `websocket.close`, but without waiting for the transport."""
+        if self.close_sent or self.disconnected or self.transport.is_closing() or not self.handshake_complete:
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+
+class _Rfc6455(ServerProtocol):
+    """Tells a frame over the limit by our own close code, which says that trying again is no use."""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        super().fail(CloseCode.TOO_LARGE if code == 1009 else code, reason)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises `SettingsError` for settings that do not fit together.
+
+    Workers are processes of their own, which read their settings from the environment again.
+    """
+    check(settings)
+    with tempfile.TemporaryDirectory(prefix="chat-metrics-") as shared:
+        if settings.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+        uvicorn.run(
+            "chat.main:app",
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            ws=ChatProtocol,
+            ws_max_size=settings.max_frame_bytes or 2**63 - 1,
+            ws_ping_interval=settings.heartbeat or None,
+            ws_ping_timeout=settings.pong_timeout,
+            ws_per_message_deflate=False,  # halves the fan-out rate, costs memory per socket
+            access_log=False,
+            log_level=settings.log_level,
+            log_config=_logging(settings),
+            timeout_graceful_shutdown=settings.drain_timeout + GRACE,
+            server_header=False,
+        )
+
+
+def check(settings: Settings) -> None:
+    """Raise `SettingsError` for settings that are right one by one, but not together."""
+    if settings.workers > 1 and settings.broker_url.startswith("memory:"):
+        raise SettingsError(
+            f"CHAT_WORKERS is {settings.workers}, but with CHAT_BROKER_URL=memory:// every worker would have rooms of "
+            "its own, and people in the same room would not hear each other. Set CHAT_BROKER_URL to a Redis, such as "
+            "redis://localhost:6379/0, or CHAT_WORKERS to 1."
+        )
+
+
+def _logging(settings: Settings) -> dict[str, Any]:
+    config: dict[str, Any] = {**LOGGING_CONFIG, "loggers": dict(LOGGING_CONFIG["loggers"])}
+    config["formatters"] = {
+        **LOGGING_CONFIG["formatters"],
+        "default": {"format": "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"},
+    }
+    config["loggers"]["chat"] = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
+    return config

@@ -1,0 +1,73 @@
+"""Settings, from environment variables `CHAT_…` or the options of `chat serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chat.exceptions import SettingsError
+
+BROKER_SCHEMES = ("memory", "redis", "rediss", "unix")
+
+
+def _known_broker(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in BROKER_SCHEMES:
+        known = ", ".join(f"{name}://" for name in BROKER_SCHEMES)
+        raise ValueError(f"{scheme or 'no'} scheme is not one of {known}; say for example redis://localhost:6379/0")
+    return url
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each default is safe. Raises `SettingsError` from `load` only."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAT_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[int, Field(ge=1, le=1024, description="processes; more than one needs a shared broker")] = 1
+    log_level: Annotated[
+        str, Field(pattern="^(debug|info|warning|error|critical)$", description="debug, info, warning, error, critical")
+    ] = "info"
+
+    broker_url: Annotated[
+        str, AfterValidator(_known_broker), Field(description="memory://, redis://, rediss:// or unix:// address")
+    ] = "memory://"
+    broker_prefix: Annotated[
+        str, Field(pattern=r"^[\w.:-]{1,64}$", description="what every key and channel in the broker starts with")
+    ] = "chat"
+    broker_timeout: Annotated[
+        float, Field(gt=0, le=60, description="seconds that the broker may take to answer before it counts as away")
+    ] = 2.0
+
+    history_size: Annotated[int, Field(ge=0, description="messages kept per room; 0 keeps none")] = 1000
+    history_ttl: Annotated[int, Field(ge=0, description="seconds a silent room's messages are kept; 0: for ever")] = 86400
+    idempotency_ttl: Annotated[int, Field(ge=0, description="seconds a message id is remembered; 0: not at all")] = 600
+
+    max_frame_bytes: Annotated[int, Field(ge=0, description="bytes of one incoming WebSocket message; 0: no limit")] = 65536
+    max_text_length: Annotated[int, Field(ge=0, description="characters of a message's text; 0: no limit")] = 4000
+    send_buffer_bytes: Annotated[
+        int, Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list")
+    ] = 1048576
+    heartbeat: Annotated[float, Field(ge=0, description="seconds between pings on a silent connection; 0: none")] = 25
+    pong_timeout: Annotated[float, Field(gt=0, description="seconds to wait for the answer to a ping")] = 8
+    drain_timeout: Annotated[int, Field(ge=0, description="seconds from SIGTERM to the last close")] = 20
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the environment, `values` taking precedence; raise `SettingsError` that names each wrong one."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def _sentence(detail: Any) -> str:
+    name = "CHAT_" + "_".join(str(part) for part in detail["loc"]).upper()
+    reason = detail["msg"].removeprefix("Value error, ")
+    # A broker's address can hold a password.
+    shown = "" if name == "CHAT_BROKER_URL" else f" (it is {detail['input']!r})"
+    return f"{name}: {reason}{shown}"

@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from chat import plain_text, protocol
-from chat.broker import Publication, Signal
+from chat.events import Publication, Signal
 from chat.frames import Payload
 from chat.protocol import User
 
@@ -70,9 +70,7 @@ class PlainText(Codec):
         return None
 
     def own(self, publication: Publication) -> list[Payload]:
-        return plain_text.for_sender(
-            publication.content, credential=self._credential, q=self._q, item_id=self._item_id
-        )
+        return plain_text.for_sender(publication.content, credential=self._credential, q=self._q, item_id=self._item_id)
 
 
 class Raw(Codec):

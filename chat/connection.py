@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from chat import protocol
-from chat.broker import Position, Receipt
 from chat.codec import Codec, Item
+from chat.events import Position, Receipt
 from chat.exceptions import ConnectionClosed
 from chat.frames import Batch, Payload
 from chat.protocol import Body, User
 from chat.transport import Transport
 
 Receive = Callable[[], Awaitable[Any]]
-Publish = Callable[[Body, str], Awaitable[Receipt]]
+Publish = Callable[[Body, str, bool], Awaitable[Receipt]]
 
 
 class Connection:
@@ -87,7 +87,7 @@ class Connection:
         """
         body = protocol.body(self.user, text, data=data, binary=binary, id=id)
         # Without an id of the client's own nobody can ask for the same message again.
-        return await self._publish(body, self.id, remember=id is not None)
+        return await self._publish(body, self.id, id is not None)
 
     # --- what the client is sent ---
 

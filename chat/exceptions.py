@@ -1,13 +1,13 @@
 """Every error that the package raises on purpose.
 
-    ChatError
-    ├── SettingsError           settings that are wrong or do not fit together
-    ├── InvalidName             a room's or a person's name that is not allowed
-    ├── InvalidCommand          a client's command that does not keep to the protocol
-    ├── ConnectionClosed        the member has left; there is nobody to send to
-    └── BrokerError
-        ├── BrokerUnavailable   the broker cannot be reached now; trying again makes sense
-        └── ForeignPayload      something on our channel that we did not put there
+ChatError
+├── SettingsError           settings that are wrong or do not fit together
+├── InvalidName             a room's or a person's name that is not allowed
+├── InvalidCommand          a client's command that does not keep to the protocol
+├── ConnectionClosed        the member has left; there is nobody to send to
+└── BrokerError
+    ├── BrokerUnavailable   the broker cannot be reached now; trying again makes sense
+    └── ForeignPayload      something on our channel that we did not put there
 """
 
 from __future__ import annotations

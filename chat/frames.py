@@ -45,9 +45,7 @@ class Batch:
     def asgi(self) -> list[dict[str, Any]]:
         """All of them as ASGI `websocket.send` messages, for any other server."""
         return [
-            {"type": "websocket.send", "bytes": data}
-            if binary
-            else {"type": "websocket.send", "text": data.decode()}
+            {"type": "websocket.send", "bytes": data} if binary else {"type": "websocket.send", "text": data.decode()}
             for data, binary in self.payloads
         ]
 

@@ -26,6 +26,13 @@ class WithoutDisconnects(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnect))
 
 
+class WithoutHandshakes(logging.Filter):
+    """Drops the line that uvicorn writes for every WebSocket handshake; `/metrics` counts them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (isinstance(record.msg, str) and record.msg.startswith('%s - "WebSocket'))
+
+
 def protect() -> None:
     """Put both filters on uvicorn's loggers, once."""
     for name in ("uvicorn.error", "uvicorn.access"):

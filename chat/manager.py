@@ -14,9 +14,10 @@ from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket
 
 from chat import broker, metrics, names, protocol
-from chat.broker import Broker, Receipt, Signal
+from chat.broker import Broker
 from chat.codec import LEFT, Codec, Raw
 from chat.connection import Connection
+from chat.events import Receipt, Signal
 from chat.exceptions import BrokerUnavailable, InvalidName
 from chat.protocol import CloseCode, User
 from chat.room import Greet, Room
@@ -95,7 +96,7 @@ class ConnectionManager:
             self.rooms.clear()
             self._following.clear()
             self._tasks.clear()
-            self._starting = self._spawn(self._broker.connect())
+            self._starting = loop.create_task(self._broker.connect())
         assert self._starting is not None
         await asyncio.shield(self._starting)
 
@@ -198,6 +199,8 @@ class ConnectionManager:
 
     async def _enter(self, name: str) -> Room:
         """Return the room, open, with a place kept in it (`expected`)."""
+        if not self._broker.available:
+            raise BrokerUnavailable("the broker is away at the moment")
         room = self.rooms.get(name)
         if room is None:
             room = self.rooms[name] = Room(name, self._broker, spawn=self._spawn)
@@ -205,8 +208,6 @@ class ConnectionManager:
         room.expected += 1
         try:
             await asyncio.shield(room.opened)
-            if not self._broker.available:
-                raise BrokerUnavailable("the broker is away at the moment")
         except BaseException:
             room.expected -= 1
             self._close_if_empty(room)
@@ -218,11 +219,11 @@ class ConnectionManager:
         if previous is not None:
             await asyncio.wait({previous})  # broadcaster must not see a room's first and last subscriber cross
         try:
-            async with self._broker.subscribe(room.name) as subscriber:
+            async with self._broker.subscribe(room.name) as next_event:
                 await room.open()
                 room.opened.set_result(None)
                 with metrics.rooms.track_inprogress():
-                    await room.follow(subscriber)
+                    await room.follow(next_event)
         except BrokerUnavailable as error:
             room.opened.set_exception(error)
             room.opened.exception()  # taken notice of, even if nobody waits any more

@@ -36,7 +36,9 @@ def display_name(name: str) -> str:
     Raises `InvalidName` if nothing is left of it, or more than 64 characters.
     """
     visible = "".join(" " if c.isspace() else c for c in unicodedata.normalize("NFC", name))
-    visible = "".join(c for c in visible if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or c == "\u200d")
+    visible = "".join(
+        c for c in visible if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or c == "\u200d"
+    )
     visible = " ".join(visible.split())
     if not visible.strip("\u200d"):
         raise InvalidName(f"the name is empty; it needs 1 to {DISPLAY_NAME_LENGTH} visible characters")

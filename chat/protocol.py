@@ -105,9 +105,10 @@ def decode(frame: str | bytes) -> Command | None:
     Raises `InvalidCommand`, fatal if the frame is no JSON object at all.
     """
     try:
-        command = _commands.decode(frame)
+        command: Command = _commands.decode(frame)
     except msgspec.ValidationError as error:
-        return _unknown_or_invalid(frame, error)
+        _complain_unless_unknown(frame, error)
+        return None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
     if type(command) is Publish and (command.text is UNSET) + (command.data is UNSET) + (command.binary is UNSET) != 2:
@@ -117,7 +118,7 @@ def decode(frame: str | bytes) -> Command | None:
     return command
 
 
-def _unknown_or_invalid(frame: str | bytes, error: msgspec.ValidationError) -> None:
+def _complain_unless_unknown(frame: str | bytes, error: msgspec.ValidationError) -> None:
     try:
         head = _heads.decode(frame)
     except (msgspec.ValidationError, RecursionError):

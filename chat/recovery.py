@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 
-from chat.broker import Page, Position, Publication
+from chat.events import Page, Position, Publication
 from chat.protocol import Gap
 
 

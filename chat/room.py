@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from broadcaster._base import Subscriber
-
 from chat import metrics
-from chat.broker import Broker, Event, Link, Page, Position, Publication, Receipt
-from chat.broker.backoff import delays
+from chat.backoff import delays
+from chat.broker import Broker
 from chat.codec import Codec, Item
 from chat.connection import Connection
+from chat.events import Event, Link, Page, Position, Publication, Receipt
 from chat.exceptions import BrokerUnavailable, ConnectionClosed
 from chat.frames import Batch, Payload
 from chat.protocol import Body, Status, encode
@@ -68,11 +67,11 @@ class Room:
         for publication in reversed(newest):
             self._tail.append(publication)
 
-    async def follow(self, subscriber: Subscriber) -> None:
+    async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
         """Take what the broker sends until cancelled."""
         try:
             while True:
-                self.take((await subscriber.get()).message)
+                self.take(await next_event())
         finally:
             if self._recovery is not None:
                 self._recovery.cancel()
@@ -254,7 +253,7 @@ class Room:
 
     # --- from a member ---
 
-    async def publish(self, body: Body, origin: str = "-", *, remember: bool = True) -> Receipt:
+    async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
         """Hand a message to the broker; its author hears it by the same road as everybody else."""
         key = f"{body.user.id}:{body.id}" if remember else None
         receipt = await self._broker.publish(self.name, encode(body), origin=origin, key=key)

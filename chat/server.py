@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -15,9 +17,13 @@ from websockets.server import ServerProtocol
 
 from chat.exceptions import SettingsError
 from chat.frames import Batch
+from chat.logs import WithoutHandshakes
 from chat.protocol import CloseCode
 from chat.settings import Settings
 from chat.transport import EXTENSION
+
+_quiet = logging.getLogger("chat.websocket")  # without a line for every connection that opens or closes
+_quiet.setLevel(logging.WARNING)
 
 GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the drain
 
@@ -66,13 +72,18 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=self.logger)
+        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=_quiet)
         self._frames = FrameTransport(self)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:  # not refused already
-            self.scope["extensions"][EXTENSION] = self._frames  # type: ignore[typeddict-unknown-key]
+            self.scope["extensions"][EXTENSION] = self._frames  # type: ignore[assignment]
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # uvicorn 0.54 forgets, and complains of an endpoint that only refused
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -150,5 +161,8 @@ def _logging(settings: Settings) -> dict[str, Any]:
         **LOGGING_CONFIG["formatters"],
         "default": {"format": "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"},
     }
+    # One line for every handshake, however it went, is an access log in disguise.
+    config["filters"] = {"no_handshakes": {"()": WithoutHandshakes}}
+    config["loggers"]["uvicorn.error"] = {"level": settings.log_level.upper(), "filters": ["no_handshakes"]}
     config["loggers"]["chat"] = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
     return config

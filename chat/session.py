@@ -10,9 +10,9 @@ from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chat import metrics, protocol
-from chat.broker import Position
 from chat.codec import ChatV1, Codec, PlainText
 from chat.connection import Connection
+from chat.events import Position
 from chat.exceptions import BrokerUnavailable, InvalidCommand
 from chat.frames import Payload
 from chat.manager import ConnectionManager
@@ -140,7 +140,10 @@ class JsonSession:
         metrics.command_errors.labels(code=code).inc()
         self._connection.send(
             protocol.Error(
-                code=code, message=message, id=UNSET if id is None else id, retry_ms=UNSET if retry_ms is None else retry_ms
+                code=code,
+                message=message,
+                id=UNSET if id is None else id,
+                retry_ms=UNSET if retry_ms is None else retry_ms,
             )
         )
 
@@ -182,7 +185,9 @@ class PlainSession:
 def _check_length(text: str, settings: Settings, *, id: str | None = None) -> None:
     limit = settings.max_text_length
     if limit and len(text) > limit:
-        raise InvalidCommand(f"the text has {len(text)} characters; {limit} are allowed", code=ErrorCode.TOO_LONG, id=id)
+        raise InvalidCommand(
+            f"the text has {len(text)} characters; {limit} are allowed", code=ErrorCode.TOO_LONG, id=id
+        )
 
 
 def _too_large(frame: str | bytes, settings: Settings) -> bool:

@@ -44,13 +44,18 @@ class Settings(BaseSettings):
     ] = 2.0
 
     history_size: Annotated[int, Field(ge=0, description="messages kept per room; 0 keeps none")] = 1000
-    history_ttl: Annotated[int, Field(ge=0, description="seconds a silent room's messages are kept; 0: for ever")] = 86400
+    history_ttl: Annotated[int, Field(ge=0, description="seconds a silent room's messages are kept; 0: for ever")] = (
+        86400
+    )
     idempotency_ttl: Annotated[int, Field(ge=0, description="seconds a message id is remembered; 0: not at all")] = 600
 
-    max_frame_bytes: Annotated[int, Field(ge=0, description="bytes of one incoming WebSocket message; 0: no limit")] = 65536
+    max_frame_bytes: Annotated[int, Field(ge=0, description="bytes of one incoming WebSocket message; 0: no limit")] = (
+        65536
+    )
     max_text_length: Annotated[int, Field(ge=0, description="characters of a message's text; 0: no limit")] = 4000
     send_buffer_bytes: Annotated[
-        int, Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list")
+        int,
+        Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list"),
     ] = 1048576
     heartbeat: Annotated[float, Field(ge=0, description="seconds between pings on a silent connection; 0: none")] = 25
     pong_timeout: Annotated[float, Field(gt=0, description="seconds to wait for the answer to a ping")] = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 
-from chat.broker import Publication
+from chat.events import Publication
 
 
 class Tail:

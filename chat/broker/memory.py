@@ -6,14 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from broadcaster._backends.memory import MemoryBackend
 
-from chat.broker import Broker, Page, Position, Publication, Receipt, Signal, new_epoch
-
-if TYPE_CHECKING:
-    from chat.settings import Settings
+from chat.broker import sole_worker
+from chat.broker.base import Broker, new_epoch
+from chat.events import Page, Position, Publication, Receipt, Signal
+from chat.settings import Settings
 
 SWEEP_EVERY = 1024  # publishes between two looks for what has expired
 
@@ -22,6 +21,11 @@ class MemoryBroker(Broker):
     """Keeps every room's log in this process; other processes do not see it. Never unavailable."""
 
     available = True
+
+    async def connect(self) -> None:
+        """Start; raises `SettingsError` if the server runs this app in several workers."""
+        sole_worker.claim()
+        await super().connect()
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings

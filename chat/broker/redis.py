@@ -9,19 +9,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
 
 from chat import metrics
-from chat.broker import Broker, Link, Page, Position, Publication, Receipt, Signal, new_epoch, parse, serialise
-from chat.broker.backoff import delays
+from chat.backoff import delays
+from chat.broker.base import Broker, new_epoch
 from chat.broker.resp import Address, RedisConnection, RedisError
+from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
-
-if TYPE_CHECKING:
-    from chat.settings import Settings
+from chat.settings import Settings
 
 logger = logging.getLogger("chat.broker")
 
@@ -68,14 +67,14 @@ class RedisBackend(BroadcastBackend):
         *,
         decode: Callable[[bytes], Any] = bytes.decode,
         link: bool = False,
-        timeout: float = 2.0,
+        patience: float = 2.0,
         prefix: str = "chat",
     ) -> None:
         self.address = Address(url)
         self.commands: RedisConnection | None = None  # set while the link is up
         self._decode = decode
         self._tells_link = link
-        self._timeout = timeout
+        self._patience = patience
         self._pulse_channel = f"{prefix}:pulse:{new_epoch()}".encode()
         self._pulse_heard = 0.0  # by the loop's clock
         self._subscriber: RedisConnection | None = None
@@ -167,8 +166,8 @@ class RedisBackend(BroadcastBackend):
     async def _opened(self) -> AsyncIterator[tuple[RedisConnection, RedisConnection]]:
         """Open both connections, make the subscriptions again, and be available while the block lasts."""
         async with (
-            RedisConnection.open(self.address, timeout=self._timeout) as commands,
-            RedisConnection.open(self.address, timeout=self._timeout, on_push=self._pushed) as subscriber,
+            RedisConnection.open(self.address, patience=self._patience) as commands,
+            RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed) as subscriber,
         ):
             await self._resubscribe(subscriber)
             self.commands, self._subscriber = commands, subscriber
@@ -186,7 +185,7 @@ class RedisBackend(BroadcastBackend):
         confirmed = self._confirmations[self._pulse_channel] = asyncio.get_running_loop().create_future()
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
             subscriber.post("SUBSCRIBE", *names[start : start + SUBSCRIBE_AT_ONCE])
-        await asyncio.wait({confirmed, subscriber.lost}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({confirmed, subscriber.lost}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
         if not confirmed.done():
             raise BrokerUnavailable("the subscriptions could not be made again")
 
@@ -196,18 +195,16 @@ class RedisBackend(BroadcastBackend):
         self._pulse_heard = clock()
         while True:
             await commands.call("PUBLISH", self._pulse_channel, b"")
-            await asyncio.wait(
-                {commands.lost, subscriber.lost}, timeout=PULSE, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({commands.lost, subscriber.lost}, timeout=PULSE, return_when=asyncio.FIRST_COMPLETED)
             for connection in (commands, subscriber):
                 if connection.lost.done():
                     raise BrokerUnavailable(connection.reason)
-            if clock() - self._pulse_heard > PULSE + self._timeout:
+            if clock() - self._pulse_heard > PULSE + self._patience:
                 raise BrokerUnavailable("the subscription is deaf: what this worker publishes does not come back")
 
     def _tell(self, link: Link) -> None:
         if self._tells_link:
-            self._arrived.extend(Event(channel, link) for channel in self._channels.values())
+            self._arrived.extend(Event(channel, cast("str", link)) for channel in self._channels.values())
             self._arrival.set()
 
     def _pushed(self, push: list[Any]) -> None:
@@ -249,7 +246,7 @@ class RedisBroker(Broker):
             self._settings.broker_url,
             decode=parse,
             link=True,
-            timeout=self._settings.broker_timeout,
+            patience=self._settings.broker_timeout,
             prefix=self._prefix,
         )
         return self._redis
@@ -260,21 +257,23 @@ class RedisBroker(Broker):
 
     async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
         channel = self.channel(room)
-        keys = (f"{channel}:log", f"{channel}:head")
+        keys: tuple[str, ...] = (f"{channel}:log", f"{channel}:head")
         if key is not None and self._settings.idempotency_ttl:
             keys = (*keys, f"{channel}:id:{key}")
-        epoch, offset, duplicate = await self._call(PUBLISH.call(
-            self._redis.link(),
-            keys,
-            channel,
-            body,
-            origin,
-            new_epoch(),
-            self._settings.history_size,
-            self._settings.history_ttl,
-            HEAD_TTL,
-            self._settings.idempotency_ttl,
-        ))
+        epoch, offset, duplicate = await self._call(
+            PUBLISH.call(
+                self._redis.link(),
+                keys,
+                channel,
+                body,
+                origin,
+                new_epoch(),
+                self._settings.history_size,
+                self._settings.history_ttl,
+                HEAD_TTL,
+                self._settings.idempotency_ttl,
+            )
+        )
         return Receipt(epoch.decode(), offset, bool(duplicate))
 
     async def signal(self, room: str, signal: Signal) -> None:
@@ -282,7 +281,9 @@ class RedisBroker(Broker):
 
     async def position(self, room: str) -> Position:
         channel = self.channel(room)
-        epoch, offset = await self._call(POSITION.call(self._redis.link(), (f"{channel}:log", f"{channel}:head"), new_epoch(), HEAD_TTL))
+        epoch, offset = await self._call(
+            POSITION.call(self._redis.link(), (f"{channel}:log", f"{channel}:head"), new_epoch(), HEAD_TTL)
+        )
         return Position(epoch.decode(), offset)
 
     async def history(

@@ -65,13 +65,13 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext:
 class RedisConnection(asyncio.Protocol):
     """Sends commands, hands out replies in their order, and passes on what Redis pushes.
 
-    When an answer takes longer than `timeout` seconds the connection is given up, because replies behind it
+    When an answer takes longer than `patience` seconds the connection is given up, because replies behind it
     would be late as well. `lost` is done when the connection is; every command then outstanding raises
     `BrokerUnavailable`.
     """
 
-    def __init__(self, *, timeout: float, on_push: Callable[[list[Any]], None]) -> None:
-        self.timeout = timeout
+    def __init__(self, *, patience: float, on_push: Callable[[list[Any]], None]) -> None:
+        self.patience = patience
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._on_push = on_push
         self._loop = asyncio.get_running_loop()
@@ -85,17 +85,17 @@ class RedisConnection(asyncio.Protocol):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, address: Address, *, timeout: float, on_push: Callable[[list[Any]], None] = lambda _: None
+        cls, address: Address, *, patience: float, on_push: Callable[[list[Any]], None] = lambda _: None
     ) -> AsyncIterator[RedisConnection]:
         """Connect and sign in, close at the end of the block; raises `BrokerUnavailable` or `RedisError`."""
-        connection = cls(timeout=timeout, on_push=on_push)
+        connection = cls(patience=patience, on_push=on_push)
         try:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(patience):
                     await connection._connect(address)
                     await connection._sign_in(address)
             except TimeoutError:
-                raise BrokerUnavailable(f"no answer within {timeout:g} s") from None
+                raise BrokerUnavailable(f"no answer within {patience:g} s") from None
             except OSError as error:
                 raise BrokerUnavailable(f"cannot be reached: {error}") from None
             yield connection
@@ -128,7 +128,7 @@ class RedisConnection(asyncio.Protocol):
         now = self._loop.time()
         self._pending.append((future, now))
         if self._watch is None:
-            self._watch = self._loop.call_at(now + self.timeout, self._look_at_oldest)
+            self._watch = self._loop.call_at(now + self.patience, self._look_at_oldest)
         return future
 
     def post(self, *command: str | bytes | int | float) -> None:
@@ -158,11 +158,11 @@ class RedisConnection(asyncio.Protocol):
         self._watch = None
         if not self._pending:
             return
-        due = self._pending[0][1] + self.timeout
+        due = self._pending[0][1] + self.patience
         if due > self._loop.time():
             self._watch = self._loop.call_at(due, self._look_at_oldest)
         else:
-            self.close(f"the broker did not answer within {self.timeout:g} s")
+            self.close(f"the broker did not answer within {self.patience:g} s")
 
     # --- asyncio.Protocol ---
 

@@ -1,0 +1,91 @@
+"""What every broker offers: fan-out between workers, and a log per room.
+
+Fan-out goes through `broadcaster`: every broker holds a `Broadcast(backend=…)`, and a worker subscribes once per
+room. What broadcaster does not know, the log, is added here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from broadcaster import Broadcast
+from broadcaster._backends.base import BroadcastBackend
+
+from chat.events import Event, Page, Position, Receipt, Signal
+
+
+class Broker(ABC):
+    """Fan-out and log.
+
+    Order: all subscribers of a room get its publications in the order of their offsets, which rise by one.
+    Delivery: at most once to a subscriber; whoever sees an offset jump, or `Link.UP`, reads `history`.
+    Kept: once `publish` has returned, the message is in the log, as durable as the store behind it.
+    Idempotence: the same `key` again, within the time it is remembered, returns the first `Receipt`.
+    Cancellation: a cancelled `publish` may or may not have happened; the same `key` again settles it.
+    Every method raises `BrokerUnavailable` at once when the broker is away, and never waits for longer than
+    `broker_timeout`.
+    """
+
+    broadcast: Broadcast
+
+    @property
+    @abstractmethod
+    def available(self) -> bool:
+        """Whether this worker can publish to the broker and hears what others publish."""
+
+    @abstractmethod
+    def backend(self) -> BroadcastBackend:
+        """Return a new backend for broadcaster to fan out through."""
+
+    async def connect(self) -> None:
+        """Start, in the running event loop; a broker that cannot be reached yet is tried again in the background."""
+        self.broadcast = Broadcast(backend=self.backend())
+        await self.broadcast.connect()
+
+    async def disconnect(self) -> None:
+        """Stop; subscriptions must have ended before."""
+        await self.broadcast.disconnect()
+
+    @asynccontextmanager
+    async def subscribe(self, room: str) -> AsyncIterator[Callable[[], Awaitable[Event]]]:
+        """Hear a room while the block lasts: what it is given waits for the next `Event` and returns it.
+
+        Once the block is entered nothing more is missed, unless the broker goes away: then `Link` says so.
+        """
+        async with self.broadcast.subscribe(self.channel(room)) as subscriber:
+
+            async def next_event() -> Event:
+                return cast("Event", (await subscriber.get()).message)
+
+            yield next_event
+
+    @abstractmethod
+    def channel(self, room: str) -> str:
+        """Return the name under which broadcaster knows the room."""
+
+    @abstractmethod
+    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
+        """Append a message to the room's log and tell all subscribers, or neither."""
+
+    @abstractmethod
+    async def signal(self, room: str, signal: Signal) -> None:
+        """Tell all subscribers something that is not kept."""
+
+    @abstractmethod
+    async def position(self, room: str) -> Position:
+        """Return where the log stands; a room that has none gets an epoch."""
+
+    @abstractmethod
+    async def history(
+        self, room: str, *, after: int | None = None, before: int | None = None, limit: int = 100
+    ) -> Page:
+        """Return up to `limit` messages: the oldest after `after`, else the newest before `before`, else the newest."""
+
+
+def new_epoch() -> str:
+    """Return a name for a new log, different from all before."""
+    return secrets.token_hex(4)

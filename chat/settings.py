@@ -24,7 +24,7 @@ def _known_broker(url: str) -> str:
 class Settings(BaseSettings):
     """Everything that can be set; each default is safe. Raises `SettingsError` from `load` only."""
 
-    model_config = SettingsConfigDict(env_prefix="CHAT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CHAT_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: Annotated[int, Field(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000

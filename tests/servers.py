@@ -220,8 +220,8 @@ class ChatServer(Process):
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         """Return a client to be used in an `async with` block; paths are enough as addresses."""
-        plain = {"trust_env": False, "verify": False}  # loading certificates takes longer than most tests
-        return httpx.AsyncClient(base_url=self.url(""), timeout=PATIENCE, **plain, **options)
+        options = {"verify": False, **options}  # loading certificates takes longer than most tests
+        return httpx.AsyncClient(base_url=self.url(""), timeout=PATIENCE, trust_env=False, **options)
 
     def worker_pids(self) -> list[int]:
         """Return the processes that serve, of those started so far the ones that still live."""

@@ -1,0 +1,46 @@
+"""The log holds no token, and no traceback for a client that merely left."""
+
+import logging
+
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from chat.logs import WithoutDisconnects, WithoutQueries, protect
+
+
+def record(message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:
+    exc_info = (type(error), error, None) if error else None
+    return logging.LogRecord("uvicorn.error", logging.INFO, "", 0, message, args, exc_info)
+
+
+def test_queries_are_cut_off() -> None:
+    """As uvicorn writes the address of a WebSocket that was accepted."""
+    line = record('%s - "WebSocket %s" [accepted]', "127.0.0.1:5", "/items/foo/ws?token=secret&q=1")
+    assert WithoutQueries().filter(line)
+    assert line.getMessage() == '127.0.0.1:5 - "WebSocket /items/foo/ws" [accepted]'
+
+
+def test_other_arguments_are_left_alone() -> None:
+    """A status stays a number."""
+    line = record("%s %d", "/a?b=c", 200)
+    WithoutQueries().filter(line)
+    assert line.getMessage() == "/a 200"
+
+
+def test_a_disconnect_is_not_worth_a_traceback() -> None:
+    """It is how an endpoint of the tutorial ends."""
+    assert not WithoutDisconnects().filter(record("Exception in ASGI application", error=WebSocketDisconnect(1001)))
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("real")])
+def test_real_errors_stay(error: BaseException | None) -> None:
+    """What is wrong has to be seen."""
+    assert WithoutDisconnects().filter(record("Exception in ASGI application", error=error))
+
+
+def test_protection_is_put_on_once() -> None:
+    """However many apps a process makes."""
+    protect()
+    before = list(logging.getLogger("uvicorn.error").filters)
+    protect()
+    assert logging.getLogger("uvicorn.error").filters == before

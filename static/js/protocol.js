@@ -1,0 +1,59 @@
+// chat.v1 as the page speaks it: the names and codes of chat/protocol.py.
+
+export const SUBPROTOCOL = "chat.v1";
+
+export const CloseCode = Object.freeze({
+  NORMAL: 1000,
+  POLICY_VIOLATION: 1008,
+  RESTART: 1012,
+  MALFORMED: 4400,
+  UNAUTHENTICATED: 4401,
+  FORBIDDEN: 4403,
+  TOO_MANY_CONNECTIONS: 4408,
+  STALLED: 4409,
+  TOO_LARGE: 4413,
+  RATE_LIMITED: 4429,
+  UNAVAILABLE: 4503,
+});
+
+export const ErrorCode = Object.freeze({
+  MALFORMED: "malformed",
+  TOO_LONG: "too_long",
+  UNAVAILABLE: "unavailable",
+});
+
+export const publish = (id, text) => ({ type: "publish", id, text });
+export const ping = () => ({ type: "ping" });
+
+// Returns the event in a frame, or null for what is no event: both sides ignore what they do not know.
+export function decode(frame) {
+  if (typeof frame !== "string") return null;
+  try {
+    const event = JSON.parse(frame);
+    return typeof event?.type === "string" ? event : null;
+  } catch {
+    return null;
+  }
+}
+
+// Returns where a room is: `base` is the page's own address, `since` a position {epoch, offset} or null.
+export function roomAddress(base, { room, name, token, since }) {
+  const address = new URL(`/items/${encodeURIComponent(room)}/ws`, base);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  if (token) address.searchParams.set("token", token);
+  if (name) address.searchParams.set("name", name);
+  if (since) address.searchParams.set("since", `${since.epoch}:${since.offset}`);
+  return address.href;
+}
+
+const STOPS = new Map([
+  [CloseCode.POLICY_VIOLATION, "signed-out"],
+  [CloseCode.UNAUTHENTICATED, "signed-out"],
+  [CloseCode.MALFORMED, "refused"],
+  [CloseCode.FORBIDDEN, "refused"],
+  [CloseCode.TOO_LARGE, "refused"],
+  [CloseCode.TOO_MANY_CONNECTIONS, "too-many-tabs"],
+]);
+
+// Returns the state in which a close code leaves the page for good, or null if it should come back by itself.
+export const stopAfter = (code) => STOPS.get(code) ?? null;

@@ -1,0 +1,124 @@
+"""People with browser tabs: real Chromium, real servers, and no error in any console."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+
+from tests.servers import ChatServer
+
+expect.set_options(timeout=15_000)  # a machine that is busy with something else is no failure
+
+# What the browser itself reports when the network fails; the tests break it on purpose.
+NETWORK_FAILURE = re.compile(r"WebSocket connection to .* failed|net::ERR_|Failed to load resource")
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "the browser tests need Chromium, and there is no `chromium` on the path; try scripts/setup dev"
+    async with async_playwright() as playwright:
+        # Chromium's own sandbox refuses root, and a container's /dev/shm is too small for it.
+        launched = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        async with launched:
+            yield launched
+
+
+@pytest_asyncio.fixture
+async def chat() -> AsyncIterator[ChatServer]:
+    """A service with one worker and its rooms in memory."""
+    async with ChatServer() as server:
+        yield server
+
+
+class Tab:
+    """One browser tab, and what a person does in it."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.root = page.locator("html")
+        self.log = page.get_by_role("log")
+        self.box = page.get_by_role("textbox", name=re.compile("^Message #"))
+
+    async def visit(self, room: str) -> None:
+        await self.page.goto(f"{self.address}/?room={room}")
+
+    async def join(self, room: str, name: str) -> None:
+        await self.visit(room)
+        await self.page.get_by_label("Name", exact=True).fill(name)
+        await self.page.get_by_role("button", name="Join room").click()
+        await self.is_live()
+
+    async def is_live(self) -> None:
+        await self.is_in_state("live")
+
+    async def is_in_state(self, state: str) -> None:
+        await expect(self.root).to_have_attribute("data-state", state, timeout=30_000)
+
+    async def say(self, text: str) -> None:
+        await self.box.fill(text)
+        await self.box.press("Enter")
+
+    async def hears(self, text: str) -> None:
+        """The message is in the log, once, and nothing about it is pending."""
+        await expect(self.log.get_by_text(text, exact=True)).to_have_count(1)
+        await expect(self.row(text)).to_have_attribute("data-state", "sent")
+
+    def row(self, text: str) -> Any:
+        return self.log.get_by_role("listitem").filter(has=self.page.get_by_text(text, exact=True))
+
+    async def texts(self) -> list[str]:
+        """All messages in the log, from the oldest to the newest."""
+        return await self.log.locator(".body").all_inner_texts()
+
+    async def connection(self) -> str:
+        return await self.root.get_attribute("data-connection") or ""
+
+    async def worker(self) -> str:
+        return (await self.connection()).rpartition("-")[0]
+
+
+class People:
+    """Opens tabs, each a person of its own unless it shares a context, and collects what their consoles complain of."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.complaints: list[str] = []
+        self._browser = browser
+        self._stack = AsyncExitStack()
+
+    async def context(self, **options: Any) -> BrowserContext:
+        context = await self._stack.enter_async_context(await self._browser.new_context(**options))
+        context.on("weberror", lambda caught: self.complaints.append(f"uncaught: {caught.error}"))
+        context.on("console", self._listen)
+        return context
+
+    async def tab(self, address: str, context: BrowserContext | None = None, **options: Any) -> Tab:
+        context = context or await self.context(**options)
+        return Tab(await context.new_page(), address)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    def _listen(self, said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"} and not NETWORK_FAILURE.search(said.text):
+            self.complaints.append(said.text)
+
+
+@pytest_asyncio.fixture
+async def people(browser: Browser) -> AsyncIterator[People]:
+    """Opens tabs; the test fails if any of their consoles holds an error or a warning."""
+    everybody = People(browser)
+    yield everybody
+    await everybody.close()
+    if everybody.complaints:
+        pytest.fail("\n".join(["a console is not clean:", *everybody.complaints]))

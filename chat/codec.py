@@ -8,13 +8,10 @@ from typing import ClassVar
 import msgspec
 
 from chat import plain_text, protocol
-from chat.events import Publication, Signal
+from chat.events import Left, Publication
 from chat.frames import Payload
-from chat.protocol import User
 
-LEFT = "left"  # the kind of signal that tells of a member who left; its body is the `User`
-
-Item = Publication | Signal | protocol.Event
+Item = Publication | Left | protocol.Event
 
 
 class Codec(ABC):
@@ -46,8 +43,8 @@ class ChatV1(Codec):
     def encode(self, item: Item) -> Payload | None:
         if isinstance(item, Publication):
             return Payload(protocol.encode_message(offset=item.offset, at=item.at, body=item.body))
-        if isinstance(item, Signal):
-            return None
+        if isinstance(item, Left):
+            return None  # people, not sockets: it is told by `presence`
         return Payload(protocol.encode(item))
 
 
@@ -65,8 +62,8 @@ class PlainText(Codec):
     def encode(self, item: Item) -> Payload | None:
         if isinstance(item, Publication):
             return plain_text.for_others(item.content)
-        if isinstance(item, Signal) and item.kind == LEFT:
-            return plain_text.farewell(msgspec.json.decode(item.body, type=User))
+        if isinstance(item, Left):
+            return plain_text.farewell(item.user)
         return None
 
     def own(self, publication: Publication) -> list[Payload]:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from chat import protocol
 from chat.codec import Codec, Item
-from chat.events import Position, Receipt
-from chat.exceptions import ConnectionClosed
+from chat.events import Page, Position, Receipt
 from chat.frames import Batch, Payload
-from chat.protocol import Body, User
+from chat.protocol import Body, CloseCode, Draining, User
 from chat.transport import Transport
 
 Receive = Callable[[], Awaitable[Any]]
-Publish = Callable[[Body, str, bool], Awaitable[Receipt]]
+
+
+class Home(Protocol):
+    """The room, as far as a member can make use of it."""
+
+    async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
+        """Hand a message to the broker."""
+
+    async def history(self, *, after: int | None, before: int | None, limit: int) -> Page:
+        """Read the log."""
+
+    async def typing(self, user: User) -> None:
+        """Let everybody know that somebody is writing."""
+
+    def who_is_here(self) -> tuple[list[User], int]:
+        """Return the people, or nobody if they are too many to be listed, and how many they are."""
 
 
 class Connection:
@@ -26,12 +40,15 @@ class Connection:
     """
 
     __slots__ = (
-        "_publish",
+        "_endpoint",
+        "_home",
         "_receive",
         "_writable",
         "close_code",
         "close_reason",
+        "closing",
         "codec",
+        "given_up",
         "id",
         "live",
         "position",
@@ -40,7 +57,7 @@ class Connection:
     )
 
     def __init__(
-        self, id: str, user: User, *, codec: Codec, transport: Transport, receive: Receive, publish: Publish
+        self, id: str, user: User, *, home: Home, codec: Codec, transport: Transport, receive: Receive
     ) -> None:
         self.id = id  # worker-number, unique
         self.user = user
@@ -48,9 +65,12 @@ class Connection:
         self.transport = transport
         self.live = False
         self.position = Position("", 0)  # how far it has got; while it is live, the room knows better
+        self.given_up = False  # its endpoint was ended, because the server cannot
+        self.closing = False  # nothing is sent any more
         self.close_code: int | None = None  # set once the socket is closed
         self.close_reason = ""
-        self._publish = publish
+        self._home = home
+        self._endpoint = asyncio.current_task()
         self._receive = receive
         self._writable: asyncio.Event | None = None  # there while somebody waits for a paused transport
 
@@ -69,6 +89,7 @@ class Connection:
             return data
         self.close_code = message.get("code") or 1005
         self.close_reason = message.get("reason") or ""
+        self.closing = True
         self.resumed()
         raise StopAsyncIteration
 
@@ -87,7 +108,22 @@ class Connection:
         """
         body = protocol.body(self.user, text, data=data, binary=binary, id=id)
         # Without an id of the client's own nobody can ask for the same message again.
-        return await self._publish(body, self.id, id is not None)
+        return await self._home.publish(body, self.id, id is not None)
+
+    async def history(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page:
+        """Return a page of the room's log: the oldest after `after`, else the newest before `before`, else the newest.
+
+        Raises `BrokerUnavailable`.
+        """
+        return await self._home.history(after=after, before=before, limit=limit)
+
+    async def typing(self) -> None:
+        """Let everybody know that this member is writing; raises `BrokerUnavailable`."""
+        await self._home.typing(self.user)
+
+    def who_is_here(self) -> tuple[list[User], int]:
+        """Return the people in the room, over all workers, and how many they are; above 200, only the number."""
+        return self._home.who_is_here()
 
     # --- what the client is sent ---
 
@@ -98,19 +134,39 @@ class Connection:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection behind what was sent; the iteration then ends. `reason`: at most 123 bytes."""
+        self.closing = True
         self.transport.close(code, reason)
+        self.resumed()
 
-    async def writable(self) -> None:
-        """Wait until the transport is not paused; raises `ConnectionClosed`."""
-        while self.transport.paused:
-            if self.close_code is not None:
-                raise ConnectionClosed(self.close_code, self.close_reason)
+    def drain(self, seconds: float) -> None:
+        """Say that this worker is about to stop, and close after that time; the client comes back elsewhere."""
+        self.send(Draining(retry_ms=int(seconds * 1000)))
+        asyncio.get_running_loop().call_later(seconds, self.close, CloseCode.RESTART, "this worker stops")
+
+    async def writable(self, stall_timeout: float = 0) -> None:
+        """Wait until the transport is not paused, or is closing.
+
+        Raises `TimeoutError` once nothing was read at the other end for `stall_timeout` seconds; 0: never.
+        """
+        while self.transport.paused and not self.closing:
             if self._writable is None:
                 self._writable = asyncio.Event()
-            await self._writable.wait()
+            waiting = self.transport.waiting()
+            try:
+                async with asyncio.timeout(stall_timeout or None):
+                    await self._writable.wait()
+            except TimeoutError:
+                if self.transport.waiting() >= waiting:
+                    raise
+
+    def give_up(self) -> None:
+        """End the endpoint that waits for what the client sends: its server does not get the close out."""
+        self.given_up = True
+        if self._endpoint is not None:
+            self._endpoint.cancel()
 
     def resumed(self) -> None:
-        """Wake whoever waits for `writable`: the transport took up again, or the socket is closed."""
+        """Wake whoever waits for `writable`."""
         if self._writable is not None:
             self._writable.set()
             self._writable = None

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from chat import metrics, names
 from chat.auth import open_user
+from chat.events import Position
 from chat.exceptions import InvalidName
 from chat.manager import ConnectionManager
 from chat.protocol import SUBPROTOCOL, CloseCode, User
@@ -52,6 +53,20 @@ async def get_user(
         return open_user(credential, name)
     except InvalidName as error:
         raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
+
+
+async def get_since(
+    since: Annotated[
+        str | None, Query(description="epoch:offset of the last message seen; what came after follows")
+    ] = None,
+) -> Position | None:
+    """Return where a client wants to go on."""
+    if since is None:
+        return None
+    epoch, _, offset = since.rpartition(":")
+    if not epoch or not offset.isdecimal() or not offset.isascii() or len(offset) > 15:
+        raise WebSocketException(CloseCode.MALFORMED, "since must be epoch:offset, as in the last welcome and message")
+    return Position(epoch, int(offset))
 
 
 async def refuse(websocket: WebSocket, error: WebSocketException) -> None:

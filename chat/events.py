@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from chat.exceptions import ForeignPayload
-from chat.protocol import decode_body
+from chat.protocol import User, decode_body
 
 
 class Publication:
@@ -28,7 +28,7 @@ class Publication:
         self.body = body
         try:
             self.content = decode_body(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ForeignPayload(f"the body of message {offset} is not ours: {error}") from None
 
 
@@ -44,6 +44,12 @@ class Signal:
         self.kind = kind
         self.origin = origin
         self.body = body
+
+
+class Left(NamedTuple):
+    """A member closed a socket; for those who speak plain text."""
+
+    user: User
 
 
 class Link(enum.Enum):

@@ -39,15 +39,6 @@ class InvalidCommand(ChatError):
         self.fatal = fatal
 
 
-class ConnectionClosed(ChatError):
-    """The member has left; `code` and `reason` are those of the WebSocket close."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"the connection is closed ({code} {reason})".rstrip())
-        self.code = code
-        self.reason = reason
-
-
 class BrokerError(ChatError):
     """Something went wrong between this worker and its broker."""
 

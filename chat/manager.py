@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from starlette.exceptions import WebSocketException
@@ -15,16 +16,19 @@ from starlette.websockets import WebSocket
 
 from chat import broker, metrics, names, protocol
 from chat.broker import Broker
-from chat.codec import LEFT, Codec, Raw
+from chat.codec import Codec, Raw
 from chat.connection import Connection
-from chat.events import Receipt, Signal
+from chat.events import Position, Receipt
 from chat.exceptions import BrokerUnavailable, InvalidName
+from chat.presence import Presence
 from chat.protocol import CloseCode, User
-from chat.room import Greet, Room
+from chat.room import Greet, Room, Start
 from chat.settings import Settings
 from chat.transport import EXTENSION, AsgiTransport, Transport
 
 logger = logging.getLogger("chat.manager")
+
+DRAINED_PER_SECOND = 200  # members that are let go when the server stops, if the drain timeout allows
 
 
 class ConnectionManager:
@@ -59,6 +63,8 @@ class ConnectionManager:
         self._tasks: set[asyncio.Task[None]] = set()  # all that runs in the background
         self._loop: asyncio.AbstractEventLoop | None = None  # where it runs
         self._starting: asyncio.Task[None] | None = None
+        self._drain_window: float | None = None  # seconds in which all members are let go; set once the server stops
+        self._presence = self._new_presence()
 
     # --- lifetime ---
 
@@ -96,9 +102,17 @@ class ConnectionManager:
             self.rooms.clear()
             self._following.clear()
             self._tasks.clear()
-            self._starting = loop.create_task(self._broker.connect())
+            self._presence = self._new_presence()
+            self._starting = loop.create_task(self._begin())
         assert self._starting is not None
         await asyncio.shield(self._starting)
+
+    async def _begin(self) -> None:
+        await self._broker.connect()
+        self._spawn(self._presence.watch(lambda: list(self.rooms.values())))
+
+    def _new_presence(self) -> Presence:
+        return Presence(self.worker, self._broker, grace=self.settings.presence_grace, spawn=self._spawn)
 
     # --- members ---
 
@@ -110,43 +124,38 @@ class ConnectionManager:
         *,
         user: User | None = None,
         codec: Codec | None = None,
+        since: Position | None = None,
         newest: int = 0,
         greet: Greet | None = None,
     ) -> AsyncIterator[Connection]:
         """Accept a socket and make it a member of a room for as long as the block lasts.
 
         `user` is shown to others; without one the socket is a guest of its own. `codec` says how what happens is
-        written to it: as it was said, unless told otherwise. `newest` is how many messages are replayed first,
-        `greet` makes what is sent before everything else.
+        written to it: as it was said, unless told otherwise. What came after `since` is replayed first, or else the
+        `newest` messages; `greet` makes what is sent before everything else.
         Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed and 4503 when the
-        broker is away.
+        broker is away or this worker is about to stop.
         """
         await self._ensure_started()
         codec = codec or Raw()
-        try:
-            entered = await self._enter(names.room_name(room))
-        except InvalidName as error:
-            raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
-        except BrokerUnavailable as error:
-            raise WebSocketException(CloseCode.UNAVAILABLE, f"{error}; try again in a moment") from None
-        try:
+        async with self._entered(room) as entered:
+            start = await self._start_in(entered, since, newest)
             await websocket.accept(subprotocol=codec.subprotocol)
             connection = self._connection(websocket, entered, user, codec)
-        except BaseException:
-            entered.expected -= 1
-            self._close_if_empty(entered)
-            raise
-        try:
-            entered.join(connection, newest=newest, greet=greet)
-            entered.expected -= 1
-            with metrics.connections.track_inprogress():
-                yield connection
-        finally:
-            # Nothing here waits: a member leaves at once, whoever cancels whom.
-            entered.leave(connection)
-            self._close_if_empty(entered)
-            connection.close()
-            self._spawn(self._say_left(entered.name, connection))
+            self._presence.enter(entered.name, connection.user)
+            entered.join(connection, start, greet=greet)
+            try:
+                with metrics.connections.track_inprogress():
+                    yield connection
+            except asyncio.CancelledError:
+                if not connection.given_up:
+                    raise
+                _uncancel()
+            finally:
+                # Nothing here waits: a member leaves at once, whoever cancels whom.
+                entered.leave(connection)
+                self._presence.leave(entered.name, connection.user)
+                connection.close()
 
     async def publish(
         self,
@@ -174,44 +183,75 @@ class ConnectionManager:
         id = f"{self.worker}-{next(self._numbers)}"
         transport: Transport | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         if transport is None:
-            transport = AsgiTransport(websocket.send)
-            self._spawn(transport.run())
+            transport = asgi = AsgiTransport(websocket.send, give_up=lambda: connection.give_up())  # noqa: PLW0108, it is made below
+            self._spawn(asgi.run())
         connection = Connection(
             id,
             user or User(id=id, name=f"Guest {id[-4:]}"),
+            home=room,
             codec=codec,
             transport=transport,
             receive=websocket.receive,
-            publish=room.publish,
         )
         transport.attach(
             limit=self.settings.send_buffer_bytes,
             on_pause=lambda: room.pause(connection),
             on_resume=connection.resumed,
+            on_shutdown=lambda: self._drain(connection),
         )
         return connection
 
-    async def _say_left(self, room: str, connection: Connection) -> None:
-        with suppress(BrokerUnavailable):
-            await self._broker.signal(room, Signal(LEFT, connection.id, protocol.encode(connection.user)))
+    async def _start_in(self, room: Room, since: Position | None, newest: int) -> Start:
+        try:
+            return await room.start(since, newest=newest)
+        except BrokerUnavailable as error:
+            raise _unavailable(error) from None
+
+    def _drain(self, connection: Connection) -> None:
+        """Let a member go at a moment of its own, so that not all come back at once."""
+        if self._drain_window is None:
+            open_now = sum(len(room.members) for room in self.rooms.values())
+            self._drain_window = min(self.settings.drain_timeout * 0.8, open_now / DRAINED_PER_SECOND)
+        connection.drain(random.uniform(0, self._drain_window))
 
     # --- rooms ---
 
-    async def _enter(self, name: str) -> Room:
-        """Return the room, open, with a place kept in it (`expected`)."""
+    @asynccontextmanager
+    async def _entered(self, name: str) -> AsyncIterator[Room]:
+        """Hold a room open while the block lasts; raises `WebSocketException`."""
+        if self._drain_window is not None:
+            raise _unavailable("this worker is about to stop")
         if not self._broker.available:
-            raise BrokerUnavailable("the broker is away at the moment")
+            raise _unavailable("the broker is away at the moment")
+        try:
+            room = self._room(names.room_name(name))
+        except InvalidName as error:
+            raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
+        room.held += 1
+        try:
+            try:
+                await asyncio.shield(room.opened)
+            except BrokerUnavailable as error:
+                raise _unavailable(error) from None
+            yield room
+        finally:
+            room.held -= 1
+            if not room.held and self.rooms.get(room.name) is room:
+                del self.rooms[room.name]
+                self._following[room.name].cancel()
+
+    def _room(self, name: str) -> Room:
+        """Return the room, which may still be opening."""
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = Room(name, self._broker, spawn=self._spawn)
+            room = self.rooms[name] = Room(
+                name,
+                self._broker,
+                worker=self.worker,
+                stall_timeout=self.settings.stall_timeout,
+                spawn=self._spawn,
+            )
             self._following[name] = self._spawn(self._follow(room, self._following.get(name)))
-        room.expected += 1
-        try:
-            await asyncio.shield(room.opened)
-        except BaseException:
-            room.expected -= 1
-            self._close_if_empty(room)
-            raise
         return room
 
     async def _follow(self, room: Room, previous: asyncio.Task[None] | None) -> None:
@@ -221,7 +261,6 @@ class ConnectionManager:
         try:
             async with self._broker.subscribe(room.name) as next_event:
                 await room.open()
-                room.opened.set_result(None)
                 with metrics.rooms.track_inprogress():
                     await room.follow(next_event)
         except BrokerUnavailable as error:
@@ -236,11 +275,6 @@ class ConnectionManager:
             for connection in list(room.members.values()):
                 connection.close(CloseCode.RESTART, "the room was closed on this worker")
 
-    def _close_if_empty(self, room: Room) -> None:
-        if not room.members and not room.expected and self.rooms.get(room.name) is room:
-            del self.rooms[room.name]
-            self._following[room.name].cancel()
-
     # --- tasks ---
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -254,3 +288,12 @@ class ConnectionManager:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a background task of the connection manager failed", exc_info=error)
+
+
+def _unavailable(why: object) -> WebSocketException:
+    return WebSocketException(CloseCode.UNAVAILABLE, f"{why}; try again in a moment")
+
+
+def _uncancel() -> None:
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()

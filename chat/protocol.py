@@ -6,9 +6,10 @@ The JSON schemas of both API descriptions come from these classes. See docs/prot
 from __future__ import annotations
 
 import enum
+import re
 import secrets
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -16,6 +17,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from chat.exceptions import InvalidCommand
 
 SUBPROTOCOL: Final = "chat.v1"
+
+DEFAULT_PAGE: Final = 50  # messages that `history` returns unless told otherwise, and that are replayed at a join
+MAX_DEPTH: Final = 100  # of `data`; how much deeper msgspec can read depends on the stack it is called on
+MAX_PAGE: Final = 200  # messages that can be asked for at once
+LISTED_MEMBERS: Final = 200  # people; in a room with more of them, only their number is told
 
 MessageId = Annotated[str, Meta(min_length=1, max_length=64, description="chosen by the client, best a UUID")]
 
@@ -78,13 +84,32 @@ class Publish(Struct, tag="publish"):
     binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
 
 
+class History(Struct, tag="history"):
+    """Ask for messages: the newest, or those next to an offset on one side; it is exclusive."""
+
+    id: MessageId
+    before: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    after: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+
+
+class Members(Struct, tag="members"):
+    """Ask who is here."""
+
+    id: MessageId
+
+
+class Typing(Struct, tag="typing"):
+    """Let the others know that something is being written; no reply."""
+
+
 class Ping(Struct, tag="ping"):
     """Ask for a `pong`, to see that the other side still listens."""
 
     id: MessageId | UnsetType = UNSET
 
 
-Command = Publish | Ping
+Command = Publish | History | Members | Typing | Ping
 
 
 class _Head(Struct):
@@ -96,7 +121,7 @@ class _Head(Struct):
 
 _commands = msgspec.json.Decoder(Command)
 _heads = msgspec.json.Decoder(_Head)
-_TYPES: Final = frozenset(command.__struct_config__.tag for command in (Publish, Ping))
+_TYPES: Final = frozenset(command.__struct_config__.tag for command in get_args(Command))
 
 
 def decode(frame: str | bytes) -> Command | None:
@@ -112,10 +137,26 @@ def decode(frame: str | bytes) -> Command | None:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
     if type(command) is Publish and (command.text is UNSET) + (command.data is UNSET) + (command.binary is UNSET) != 2:
-        raise InvalidCommand(
-            "publish takes exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=command.id or None
-        )
+        id = None if command.id is UNSET else command.id
+        raise InvalidCommand("publish takes exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=id)
+    if type(command) is Publish and command.data is not UNSET and _depth(bytes(command.data)) > MAX_DEPTH:
+        id = None if command.id is UNSET else command.id
+        raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
+    if type(command) is History and command.before is not UNSET and command.after is not UNSET:
+        raise InvalidCommand("history takes before or after, not both", code=ErrorCode.MALFORMED, id=command.id)
     return command
+
+
+def _depth(data: bytes) -> int:
+    """Return how deep JSON is nested, or a number that is at least that and not over the limit."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= MAX_DEPTH:
+        return brackets
+    depth = deepest = 0
+    for bracket in re.findall(rb"[\[{\]}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _complain_unless_unknown(frame: str | bytes, error: msgspec.ValidationError) -> None:
@@ -141,6 +182,9 @@ class Welcome(Struct, tag="welcome"):
     connection: Annotated[str, Meta(description="worker-number; unique")]
     epoch: str
     offset: int
+    recovered: Annotated[bool, Meta(description="everything after `since` follows; if false, a gap does")]
+    members: Annotated[list[User], Meta(description="who is here; empty above 200 people")]
+    count: Annotated[int, Meta(description="how many people are here")]
     limits: dict[str, int]
     heartbeat: Annotated[float, Meta(description="seconds of silence after which a client should ping")]
 
@@ -190,13 +234,51 @@ class Gap(Struct, tag="gap"):
     epoch: Annotated[str, Meta(description="the epoch that `before` belongs to")]
 
 
+class HistoryPage(Struct, tag="history"):
+    """The answer to `history`: `message` events, oldest first, and whether there are more on that side."""
+
+    id: str
+    messages: list[Raw]
+    more: bool
+
+
+class MemberList(Struct, tag="members"):
+    """The answer to `members`; the list is empty above 200 people."""
+
+    id: str
+    members: list[User]
+    count: int
+
+
+class Presence(Struct, tag="presence"):
+    """Who came and who went: people, not sockets. The lists are empty above 200 people."""
+
+    joined: list[User]
+    left: list[User]
+    count: int
+
+
+class IsTyping(Struct, tag="typing"):
+    """Somebody is writing; good for some seconds."""
+
+    user: User
+
+
+class Draining(Struct, tag="draining"):
+    """This worker is about to stop: come back after `retry_ms`, counted from now. Another worker will answer."""
+
+    retry_ms: int
+
+
 class Status(Struct, tag="status"):
     """The broker is away, and what is said cannot be delivered; or it is back."""
 
     state: Literal["degraded", "ok"]
 
 
-Event = Welcome | Message | Ack | Pong | Error | Gap | Status
+Event = (
+    Welcome | Message | Ack | HistoryPage | MemberList | Pong | Error | Gap | Presence | IsTyping | Status | Draining
+)
 
 encode = msgspec.json.encode
 

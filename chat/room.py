@@ -4,160 +4,142 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from chat import metrics
 from chat.backoff import delays
 from chat.broker import Broker
-from chat.codec import Codec, Item
+from chat.codec import Item
 from chat.connection import Connection
-from chat.events import Event, Link, Page, Position, Publication, Receipt
-from chat.exceptions import BrokerUnavailable, ConnectionClosed
+from chat.events import Event, Left, Page, Position, Publication, Receipt, Signal
+from chat.exceptions import BrokerUnavailable
+from chat.feed import PAGE, Feed, Spawn
 from chat.frames import Batch, Payload
-from chat.protocol import Body, Status, encode
-from chat.recovery import Place, gap, place
-from chat.tail import Tail
+from chat.protocol import Body, CloseCode, Gap, IsTyping, Status, User, encode
+from chat.recovery import gap
+from chat.roster import PEOPLE, Change, Changes, People, Roster
 
 logger = logging.getLogger("chat.room")
 
-PAGE = 128  # messages that are read from the log at once
-TAIL_BYTES = 262_144  # of message bodies that a room keeps on the worker
+TYPING = "typing"  # the kind of signal for it; its body is the `User`
+CHANGES_TOGETHER = 0.1  # seconds: who comes and goes within that time is told in one event
 
-Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-Greet = Callable[[Connection, Position], Item]
+Greet = Callable[["Room", Connection, bool], Item]  # the bool: everything the member missed follows
+
+
+class Start(NamedTuple):
+    """Where a member begins, what it can never get of what it asked for, and whether it gets everything."""
+
+    position: Position
+    missing: Gap | None
+    recovered: bool
 
 
 class Room:
-    """Delivers every publication to every member, in one order, and never waits for a socket.
+    """Delivers every item of its feed to every member, in one order, and never waits for a socket.
 
     Members that can be written to are *live*; what is due to them in one turn of the loop is written once to each.
     A member whose transport pauses is taken off the live list and sent nothing; when the transport resumes it is
     given what it missed, from the tail or the log, and put back. So no queue grows for anybody.
     """
 
-    def __init__(self, name: str, broker: Broker, *, spawn: Spawn) -> None:
+    def __init__(self, name: str, broker: Broker, *, worker: str, stall_timeout: float, spawn: Spawn) -> None:
         self.name = name
         self.members: dict[str, Connection] = {}  # by connection id
-        self.expected = 0  # members to be, for whom the room is kept open
+        self.held = 0  # by how many, members and members to be, the room is kept open
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.position = Position("", 0)  # up to where publications were taken; the next one's offset is one higher
+        self.roster = Roster()  # who is here, over all workers
+        self.feed = Feed(name, broker, deliver=self._deliver, refresh=self._refresh, spawn=spawn)
         self._broker = broker
+        self._worker = worker
+        self._stall_timeout = stall_timeout  # seconds; 0: no limit
         self._spawn = spawn
-        self._tail = Tail(end=0, limit=TAIL_BYTES)
+        self._changes = Changes()  # of the roster, not told to the members yet
         self._live: dict[str, dict[Connection, None]] = {}  # by codec name
         self._due: list[Item] = []  # taken, but not written yet
-        self._written = self.position  # up to where publications were written to the live members
+        self._written = Position("", 0)  # up to where publications were written to the live members
         self._flushing = False
         self._paused_in_flush: list[Connection] = []
-        self._recovery: asyncio.Task[None] | None = None  # reads what was missed
-        self._missed_more = False  # something was missed since the recovery last read the log
 
     # --- from the broker ---
 
     async def open(self) -> None:
-        """Find out where the log stands, and take its newest page into the tail."""
-        page = await self._broker.history(self.name, limit=PAGE)
-        self.position = self._written = page.position
-        newest: list[Publication] = []
-        for publication in reversed(page.publications):
-            if publication.epoch == page.position.epoch and publication.offset == page.position.offset - len(newest):
-                newest.append(publication)
-        self._tail = Tail(end=page.position.offset - len(newest), limit=TAIL_BYTES)
-        for publication in reversed(newest):
-            self._tail.append(publication)
+        """Find out where the log stands and who is here; raises `BrokerUnavailable`."""
+        await self.feed.open()
+        self.roster.become(await self._broker.roster(self.name), own="")
+        self._written = self.feed.position
+        self.opened.set_result(None)
 
     async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
         """Take what the broker sends until cancelled."""
         try:
             while True:
-                self.take(await next_event())
+                event = await next_event()
+                if isinstance(event, Signal):
+                    self._heed(event)
+                else:
+                    self.feed.take(event)
         finally:
-            if self._recovery is not None:
-                self._recovery.cancel()
+            self.feed.close()
 
-    def take(self, event: Event) -> None:
-        """Take one event: in order it becomes due at once; out of order, the log is read first."""
-        if isinstance(event, Publication):
-            match place(self.position, event):
-                case Place.NEXT:
-                    self._advance(event)
-                case Place.AHEAD | Place.ELSEWHERE:
-                    self._recover()
-        elif event is Link.UP:
-            self._recover()
-        elif event is Link.DOWN:
-            self._deliver(Status("degraded"))
-        else:
-            self._deliver(event)
-
-    def _advance(self, publication: Publication) -> None:
-        self.position = Position(publication.epoch, publication.offset)
-        self._tail.append(publication)
-        self._deliver(publication)
-
-    def _recover(self) -> None:
-        self._missed_more = True
-        if self._recovery is None:
-            self._recovery = self._spawn(self._read_what_was_missed())
-
-    async def _read_what_was_missed(self) -> None:
-        """Bring the room up to the log's end, through the same door as live traffic; then say that all is well."""
-        waits = delays(first=0.05, most=0.8)
+    def _heed(self, signal: Signal) -> None:
         try:
-            while self._missed_more:
-                try:
-                    self._missed_more = False
-                    page = await self._read_on(self.position)
-                except BrokerUnavailable:
-                    self._missed_more = True
-                    await asyncio.sleep(next(waits))
-                    continue
-                if (missing := gap(self.position, page)) is not None:
-                    metrics.gaps.inc()
-                    self._deliver(missing)
-                    self.position = Position(missing.epoch, missing.before - 1)
-                    self._tail = Tail(end=missing.before - 1, limit=TAIL_BYTES)
-                for publication in page.publications:
-                    if place(self.position, publication) is Place.NEXT:
-                        metrics.recovered.inc()
-                        self._advance(publication)
-                if self.position.offset < page.position.offset:
-                    self._missed_more = True
-            self._deliver(Status("ok"))
-        finally:
-            self._recovery = None
+            if signal.kind == PEOPLE:
+                people = msgspec.json.decode(signal.body, type=People)
+                self._changed(self.roster.enter(people.worker, people.joined))
+                self._changed(self.roster.leave(people.worker, people.left))
+                for user in people.closed:
+                    self._deliver(Left(user))
+            elif signal.kind == TYPING:
+                self._deliver(IsTyping(msgspec.json.decode(signal.body, type=User)))
+        except msgspec.DecodeError as error:
+            metrics.foreign_payloads.inc()
+            logger.warning("skipped a signal in room %s: %s", self.name, error)
 
-    async def _read_on(self, position: Position) -> Page:
-        """Read the log's next page after a position, or its oldest if the position is of another epoch."""
-        page = await self._broker.history(self.name, after=position.offset, limit=PAGE)
-        if page.position.epoch != position.epoch:
-            page = await self._broker.history(self.name, after=0, limit=PAGE)
-        return page
+    async def _refresh(self) -> None:
+        """Read who is here: signals may have been missed."""
+        self._changed(self.roster.become(await self._broker.roster(self.name), own=self._worker))
+
+    def forget(self, worker: str) -> list[str]:
+        """Take the people of a worker that is gone off the roster; returns their ids."""
+        ids = self.roster.on(worker)
+        self._changed(self.roster.leave(worker, ids))
+        return ids
+
+    def _changed(self, change: Change) -> None:
+        if self._changes.add(change):
+            asyncio.get_running_loop().call_later(CHANGES_TOGETHER, self._tell_changes)
+
+    def _tell_changes(self) -> None:
+        if (presence := self._changes.sum(self.roster)) is not None:
+            self._deliver(presence)
 
     # --- to the members ---
 
     def _deliver(self, item: Item) -> None:
         if not self._due:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_soon(self._flush)
         self._due.append(item)
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Write what is due to every live member, once."""
         items, self._due = self._due, []
         if not items:
             return
-        self._written = self.position
+        self._written = self.feed.position
         self._flushing = True
         for group in self._live.values():
             if group:
-                self._write_to(group, items)
+                self._write_to_all(group, items)
         self._flushing = False
         paused, self._paused_in_flush = self._paused_in_flush, []
         for connection in paused:
             self._lag(connection)
 
-    def _write_to(self, group: dict[Connection, None], items: list[Item]) -> None:
+    def _write_to_all(self, group: dict[Connection, None], items: list[Item]) -> None:
         codec = next(iter(group)).codec
         payloads = [codec.encode(item) for item in items]
         batch = Batch([payload for payload in payloads if payload is not None])
@@ -177,12 +159,38 @@ class Room:
 
     # --- members ---
 
-    def join(self, connection: Connection, *, newest: int = 0, greet: Greet | None = None) -> None:
-        """Make a connection a member: greet it, replay the `newest` messages, then let it have live traffic."""
+    async def start(self, since: Position | None, *, newest: int = 0) -> Start:
+        """Find out where a member begins that has seen everything up to `since`, or else wants the `newest`.
+
+        Waits only if `since` is not in the tail: for a look into the log. Raises `BrokerUnavailable`.
+        """
+        if since is None:
+            epoch, offset = self.feed.position
+            return Start(Position(epoch, max(offset - newest, 0)), None, recovered=False)
+        if not self._reaches(since):
+            await self.feed.catch_up()  # this worker may be behind the one where the client has been
+        epoch, offset = self.feed.position
+        if since.epoch == epoch and since.offset > offset:
+            missing: Gap | None = Gap(after=offset, before=offset + 1, reason="ahead", epoch=epoch)
+        elif since.epoch == epoch and since.offset >= self.feed.tail.start:
+            missing = None
+        else:
+            missing = gap(since, await self.feed.read_on(since))
+        if missing is None:
+            return Start(since, None, recovered=True)
+        return Start(Position(missing.epoch, missing.before - 1), missing, recovered=False)
+
+    def _reaches(self, since: Position) -> bool:
+        return since.epoch == self.feed.position.epoch and since.offset <= self.feed.position.offset
+
+    def join(self, connection: Connection, start: Start, *, greet: Greet | None = None) -> None:
+        """Make a connection a member: greet it, replay what came after its start, then let it have live traffic."""
         self.members[connection.id] = connection
-        connection.position = Position(self.position.epoch, max(self.position.offset - newest, 0))
+        connection.position = start.position
         if greet is not None:
-            connection.send(greet(connection, self.position))
+            connection.send(greet(self, connection, start.recovered))
+        if start.missing is not None:
+            connection.send(start.missing)
         if not self._promote(connection):
             self._spawn(self._catch_up(connection))
 
@@ -200,51 +208,57 @@ class Room:
             self._lag(connection)
 
     def _lag(self, connection: Connection) -> None:
-        if not connection.live:
-            return
-        del self._live[connection.codec.name][connection]
-        connection.live = False
-        connection.position = self._written
-        self._spawn(self._catch_up(connection, afterwards=Status("ok")))  # it may miss the end of a degraded time
+        if connection.live:
+            del self._live[connection.codec.name][connection]
+            connection.live = False
+            connection.position = self._written
+            self._spawn(self._catch_up(connection, afterwards=Status("ok")))  # it may miss the end of an outage
 
     async def _catch_up(self, connection: Connection, *, afterwards: Item | None = None) -> None:
         """Give a member what it has not got yet, as fast as it reads, and make it live; then say `afterwards`."""
         waits = delays(first=0.05, most=0.8)
-        while connection.id in self.members:
+        while connection.id in self.members and not connection.closing:
             try:
-                await connection.writable()
+                await connection.writable(self._stall_timeout)
                 if self._promote(connection):
                     if afterwards is not None:
                         connection.send(afterwards)
                     return
                 if not connection.transport.paused:
-                    self._write_page(connection, await self._read_on(connection.position))
-            except ConnectionClosed:
-                return
+                    await self._write_page(connection)
+            except TimeoutError:
+                metrics.stalled.inc()
+                connection.close(CloseCode.STALLED, "you stopped reading")
             except BrokerUnavailable:
                 await asyncio.sleep(next(waits))
 
     def _promote(self, connection: Connection) -> bool:
         """Write what the tail has for it; make it live, and return True, if that is all it lacks."""
-        self.flush()
-        while not connection.transport.paused and connection.position.epoch == self.position.epoch:
-            if connection.position.offset >= self.position.offset:
+        self._flush()
+        epoch, offset = self.feed.position
+        while not connection.transport.paused and connection.position.epoch == epoch:
+            if connection.position.offset == offset:
                 connection.live = True
                 self._live.setdefault(connection.codec.name, {})[connection] = None
                 return True
-            stretch = self._tail.after(connection.position.offset, limit=PAGE)
-            if stretch is None:
+            stretch = self.feed.tail.after(connection.position.offset, limit=PAGE)
+            if not stretch:
                 return False
             self._write(connection, stretch)
         return False
 
-    def _write_page(self, connection: Connection, page: Page) -> None:
-        missing = gap(connection.position, page)
-        if missing is not None:
+    async def _write_page(self, connection: Connection) -> None:
+        """Write what the log has next for a member, but nothing that the room itself has yet to come to."""
+        page = await self.feed.read_on(connection.position)
+        if page.position.epoch != self.feed.position.epoch or connection.position.offset > self.feed.position.offset:
+            await self.feed.catch_up()
+            return
+        if (missing := gap(connection.position, page)) is not None:
             metrics.gaps.inc()
             connection.send(missing)
             connection.position = Position(missing.epoch, missing.before - 1)
-        self._write(connection, [p for p in page.publications if p.epoch == connection.position.epoch])
+        epoch, end = self.feed.position
+        self._write(connection, [p for p in page.publications if p.epoch == epoch and p.offset <= end])
 
     def _write(self, connection: Connection, publications: list[Publication]) -> None:
         if publications:
@@ -256,14 +270,26 @@ class Room:
     async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
         """Hand a message to the broker; its author hears it by the same road as everybody else."""
         key = f"{body.user.id}:{body.id}" if remember else None
-        receipt = await self._broker.publish(self.name, encode(body), origin=origin, key=key)
+        receipt = await self._broker.publish(self.name, encode(body), origin=origin, key=key, seen=self.feed.position)
         metrics.published.inc()
         return receipt
 
+    async def history(self, *, after: int | None = None, before: int | None = None, limit: int) -> Page:
+        """Return a page of the log, as `Broker.history` does; raises `BrokerUnavailable`."""
+        return await self._broker.history(self.name, after=after, before=before, limit=limit)
+
+    def who_is_here(self) -> tuple[list[User], int]:
+        """Return the people, or nobody if they are too many to be listed, and how many they are."""
+        return self.roster.listed(), self.roster.count
+
+    async def typing(self, user: User) -> None:
+        """Let everybody know that somebody is writing; raises `BrokerUnavailable`."""
+        await self._broker.signal(self.name, Signal(TYPING, "-", encode(user)))
+
 
 def _as_seen_by(connection: Connection, items: Sequence[Item]) -> list[Payload]:
+    codec = connection.codec
     payloads: list[Payload] = []
-    codec: Codec = connection.codec
     for item in items:
         if codec.personal and isinstance(item, Publication) and item.origin == connection.id:
             payloads.extend(codec.own(item))

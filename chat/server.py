@@ -22,8 +22,7 @@ from chat.protocol import CloseCode
 from chat.settings import Settings
 from chat.transport import EXTENSION
 
-_quiet = logging.getLogger("chat.websocket")  # without a line for every connection that opens or closes
-_quiet.setLevel(logging.WARNING)
+_websocket_logger = logging.getLogger("chat.websocket")
 
 GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the drain
 
@@ -31,15 +30,24 @@ GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the
 class FrameTransport:
     """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
 
-    __slots__ = ("_on_pause", "_on_resume", "_protocol", "paused")
+    __slots__ = ("_on_pause", "_on_resume", "_protocol", "on_shutdown", "paused")
 
     def __init__(self, protocol: ChatProtocol) -> None:
         self.paused = False
         self._protocol = protocol
         self._on_pause: Callable[[], None] = lambda: None
         self._on_resume: Callable[[], None] = lambda: None
+        self.on_shutdown: Callable[[], None] | None = None  # there while a member holds the connection
 
-    def attach(self, *, limit: int, on_pause: Callable[[], None], on_resume: Callable[[], None]) -> None:
+    def attach(
+        self,
+        *,
+        limit: int,
+        on_pause: Callable[[], None],
+        on_resume: Callable[[], None],
+        on_shutdown: Callable[[], None],
+    ) -> None:
+        self.on_shutdown = on_shutdown
         self._on_pause = on_pause
         self._on_resume = on_resume
         self._protocol.transport.set_write_buffer_limits(high=limit, low=limit // 2)
@@ -55,9 +63,6 @@ class FrameTransport:
     def close(self, code: int, reason: str) -> None:
         self._protocol.close(code, reason)
 
-    def abort(self) -> None:
-        self._protocol.transport.abort()
-
     def pause(self) -> None:
         self.paused = True
         self._on_pause()
@@ -72,7 +77,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=_quiet)
+        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=_websocket_logger)
         self._frames = FrameTransport(self)
 
     def handle_connect(self, event: Request) -> None:
@@ -108,7 +113,20 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        # Not transport.close, which would wait for a client that does not read.
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Let members go one after the other; uvicorn would send 1012 to all of them at once."""
+        if self._frames.on_shutdown is not None and not self.close_sent:
+            self._frames.on_shutdown()
+        else:
+            super().shutdown()
+
+    def keepalive_timeout(self) -> None:
+        """The client has not answered a ping. What waits to be sent will never be read: do not wait for it."""
+        super().keepalive_timeout()
+        self.transport.abort()
 
 
 class _Rfc6455(ServerProtocol):
@@ -164,5 +182,6 @@ def _logging(settings: Settings) -> dict[str, Any]:
     # One line for every handshake, however it went, is an access log in disguise.
     config["filters"] = {"no_handshakes": {"()": WithoutHandshakes}}
     config["loggers"]["uvicorn.error"] = {"level": settings.log_level.upper(), "filters": ["no_handshakes"]}
+    config["loggers"]["chat.websocket"] = {"level": "WARNING"}
     config["loggers"]["chat"] = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
     return config

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from contextlib import suppress
 from typing import assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -16,10 +17,28 @@ from chat.events import Position
 from chat.exceptions import BrokerUnavailable, InvalidCommand
 from chat.frames import Payload
 from chat.manager import ConnectionManager
-from chat.protocol import SUBPROTOCOL, Ack, CloseCode, ErrorCode, Ping, Pong, Publish, User, Welcome
+from chat.protocol import (
+    DEFAULT_PAGE,
+    LISTED_MEMBERS,
+    SUBPROTOCOL,
+    Ack,
+    CloseCode,
+    ErrorCode,
+    History,
+    HistoryPage,
+    MemberList,
+    Members,
+    Ping,
+    Pong,
+    Publish,
+    Typing,
+    User,
+    Welcome,
+)
+from chat.room import Room
 from chat.settings import Settings
 
-REPLAYED_AT_JOIN = 50  # messages, unless the client asks for another number
+TYPING_EVERY = 1.0  # seconds; what a client says of its typing more often is dropped
 
 CHAT_V1 = ChatV1()
 
@@ -32,24 +51,25 @@ async def converse(
     user: User,
     credential: str,
     q: int | None = None,
+    since: Position | None = None,
+    newest: int = DEFAULT_PAGE,
 ) -> None:
     """Hold a whole conversation, in the protocol that the client asked for; ends by `WebSocketDisconnect`.
 
-    That is how an endpoint of the tutorial ends as well. What is raised before the handshake is complete is a
-    `WebSocketException`, as by `ConnectionManager.connect`.
+    That is how an endpoint of the tutorial ends as well. `since` and `newest` say what is replayed to a client that
+    speaks chat.v1. What is raised before the handshake is complete is a `WebSocketException`, as by
+    `ConnectionManager.connect`.
     """
     codec = _negotiate(websocket, credential=credential, q=q, item_id=room)
-    speaks_json = codec is CHAT_V1
-    async with manager.connect(
-        websocket,
-        room,
-        user=user,
-        codec=codec,
-        newest=REPLAYED_AT_JOIN if speaks_json else 0,
-        greet=_welcome(room, user, manager) if speaks_json else None,
-    ) as connection:
-        converse = JsonSession if speaks_json else PlainSession
-        await converse(connection, manager.settings).run()
+    if codec is CHAT_V1:
+        joined = manager.connect(
+            websocket, room, user=user, codec=codec, since=since, newest=newest, greet=_Greeter(manager.settings)
+        )
+    else:
+        joined = manager.connect(websocket, room, user=user, codec=codec)
+    async with joined as connection:
+        session = JsonSession if codec is CHAT_V1 else PlainSession
+        await session(connection, manager.settings).run()
     raise WebSocketDisconnect(connection.close_code or CloseCode.NORMAL, connection.close_reason)
 
 
@@ -64,21 +84,30 @@ def _negotiate(websocket: WebSocket, *, credential: str, q: int | None, item_id:
     return PlainText(credential=credential, q=q, item_id=item_id)
 
 
-def _welcome(room: str, user: User, manager: ConnectionManager) -> Callable[[Connection, Position], Welcome]:
-    settings = manager.settings
+class _Greeter:
+    """Makes the `welcome` of a new member."""
 
-    def welcome(connection: Connection, position: Position) -> Welcome:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, room: Room, connection: Connection, recovered: bool) -> Welcome:
+        user = connection.user
+        present, count = room.who_is_here()
+        if all(member.id != user.id for member in present):  # told to the others in a moment
+            count += 1
+            present = [*present, user] if count <= LISTED_MEMBERS else []
         return Welcome(
-            room=room,
+            room=room.name,
             user=user,
             connection=connection.id,
-            epoch=position.epoch,
-            offset=position.offset,
-            limits={"frame_bytes": settings.max_frame_bytes, "text_length": settings.max_text_length},
-            heartbeat=settings.heartbeat,
+            epoch=room.feed.position.epoch,
+            offset=room.feed.position.offset,
+            recovered=recovered,
+            members=present,
+            count=count,
+            limits={"frame_bytes": self._settings.max_frame_bytes, "text_length": self._settings.max_text_length},
+            heartbeat=self._settings.heartbeat,
         )
-
-    return welcome
 
 
 class JsonSession:
@@ -87,6 +116,7 @@ class JsonSession:
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
         self._settings = settings
+        self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
 
     async def run(self) -> None:
         """Carry out what the client sends, one command after the other, until it leaves or makes no sense."""
@@ -111,6 +141,12 @@ class JsonSession:
         match command:
             case Publish():
                 await self._publish(command)
+            case History():
+                await self._history(command)
+            case Members():
+                self._connection.send(MemberList(command.id, *self._connection.who_is_here()))
+            case Typing():
+                await self._typing()
             case Ping():
                 self._connection.send(Pong(id=command.id))
             case None:
@@ -135,6 +171,29 @@ class JsonSession:
             return
         if id is not None:
             self._connection.send(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
+
+    async def _history(self, command: History) -> None:
+        after = None if command.after is UNSET else command.after
+        before = None if command.before is UNSET else command.before
+        try:
+            # One more than asked for, which tells whether there are more.
+            page = await self._connection.history(after=after, before=before, limit=command.limit + 1)
+        except BrokerUnavailable as error:
+            self._complain(ErrorCode.UNAVAILABLE, str(error), id=command.id, retry_ms=error.retry_ms)
+            return
+        found = page.publications
+        more = len(found) > command.limit
+        kept = found[: command.limit] if after is not None else found[-command.limit :]
+        messages = [Raw(protocol.encode_message(offset=p.offset, at=p.at, body=p.body)) for p in kept]
+        self._connection.send(HistoryPage(command.id, messages, more))
+
+    async def _typing(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._typing_again:
+            return
+        self._typing_again = now + TYPING_EVERY
+        with suppress(BrokerUnavailable):  # the first thing to be dropped
+            await self._connection.typing()
 
     def _complain(self, code: str, message: str, *, id: str | None, retry_ms: int | None = None) -> None:
         metrics.command_errors.labels(code=code).inc()

@@ -57,8 +57,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list"),
     ] = 1048576
+    stall_timeout: Annotated[
+        float, Field(ge=0, description="seconds after which a member that reads nothing is closed; 0: never")
+    ] = 30
     heartbeat: Annotated[float, Field(ge=0, description="seconds between pings on a silent connection; 0: none")] = 25
     pong_timeout: Annotated[float, Field(gt=0, description="seconds to wait for the answer to a ping")] = 8
+    presence_grace: Annotated[
+        float, Field(ge=0, description="seconds without a socket before a person counts as gone")
+    ] = 10
     drain_timeout: Annotated[int, Field(ge=0, description="seconds from SIGTERM to the last close")] = 20
 
     @classmethod

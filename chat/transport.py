@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from starlette.websockets import WebSocketDisconnect
+
 from chat.frames import Batch
 
 EXTENSION = "chat.transport"  # under this name a server that takes ready-made frames puts a `Transport` into the scope
@@ -23,8 +25,15 @@ class Transport(Protocol):
 
     paused: bool
 
-    def attach(self, *, limit: int, on_pause: Callable[[], None], on_resume: Callable[[], None]) -> None:
-        """Set the limit in bytes, and who is to be told."""
+    def attach(
+        self,
+        *,
+        limit: int,
+        on_pause: Callable[[], None],
+        on_resume: Callable[[], None],
+        on_shutdown: Callable[[], None],
+    ) -> None:
+        """Set the limit in bytes, and who is to be told; `on_shutdown`: that the server is about to stop."""
 
     def write(self, batch: Batch) -> None:
         """Send, or do nothing once the socket is closed."""
@@ -33,18 +42,19 @@ class Transport(Protocol):
         """Return how many bytes wait to be sent."""
 
     def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake behind what was written; the reader then sees the disconnect."""
+        """Start the closing handshake behind what was written; the reader then sees the disconnect.
 
-    def abort(self) -> None:
-        """Drop the connection and what was not sent."""
+        A client that does not read is not waited for.
+        """
 
 
 class AsgiTransport:
     """Sends by ASGI's `send`, from one task, out of a queue that pauses the connection when it is full."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, give_up: Callable[[], None]) -> None:
         self.paused = False
         self._send = send
+        self._give_up = give_up  # ends the endpoint although the server cannot send
         self._queue: deque[Batch] = deque()
         self._waiting = 0  # bytes
         self._limit = 0
@@ -53,7 +63,14 @@ class AsgiTransport:
         self._on_pause: Callable[[], None] = lambda: None
         self._on_resume: Callable[[], None] = lambda: None
 
-    def attach(self, *, limit: int, on_pause: Callable[[], None], on_resume: Callable[[], None]) -> None:
+    def attach(
+        self,
+        *,
+        limit: int,
+        on_pause: Callable[[], None],
+        on_resume: Callable[[], None],
+        on_shutdown: Callable[[], None],
+    ) -> None:
         self._limit = limit
         self._on_pause = on_pause
         self._on_resume = on_resume
@@ -75,11 +92,8 @@ class AsgiTransport:
         if self._close is None:
             self._close = {"type": "websocket.close", "code": code, "reason": reason}
             self._wake.set()
-
-    def abort(self) -> None:
-        self._queue.clear()
-        self._waiting = 0
-        self.close(1006, "")
+            if self.paused:
+                self._give_up()
 
     async def run(self) -> None:
         """Send until closed; ends by itself when the client is gone."""
@@ -92,7 +106,7 @@ class AsgiTransport:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, WebSocketDisconnect):
             # How servers and Starlette say that the client is gone; the reader hears of it as well.
             self._queue.clear()
             self._close = self._close or {}

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from chat import protocol
-from chat.codec import LEFT, ChatV1, PlainText, Raw
-from chat.events import Publication, Signal
+from chat.codec import ChatV1, PlainText, Raw
+from chat.events import Left, Publication
 from chat.frames import Payload
 from chat.protocol import Status
 from tests.publications import ADA, publication
 
 PLAIN = PlainText(credential="secret", q=None, item_id="foo")
-LEAVING = Signal(LEFT, "w-1", protocol.encode(ADA))
+LEAVING = Left(ADA)
 
 
 def said(**content: object) -> Publication:

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 from broadcaster import Broadcast
 from broadcaster._backends.base import BroadcastBackend
 
 from chat.events import Event, Page, Position, Receipt, Signal
+from chat.protocol import User
+from chat.roster import People
+
+BEAT = 2.0  # seconds between two signs of life of a worker
+BEATS_MISSED = 8.0  # seconds without one after which a worker counts as gone
+
+
+class Beat(NamedTuple):
+    """Which workers live, and whether the one that asked had been taken for gone."""
+
+    live: set[str]
+    was_gone: bool
 
 
 class Broker(ABC):
@@ -68,8 +80,13 @@ class Broker(ABC):
         """Return the name under which broadcaster knows the room."""
 
     @abstractmethod
-    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
-        """Append a message to the room's log and tell all subscribers, or neither."""
+    async def publish(
+        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
+    ) -> Receipt:
+        """Append a message to the room's log and tell all subscribers, or neither.
+
+        `seen`: how far the caller has got; a store that lost its newest messages then goes on behind it.
+        """
 
     @abstractmethod
     async def signal(self, room: str, signal: Signal) -> None:
@@ -84,6 +101,24 @@ class Broker(ABC):
         self, room: str, *, after: int | None = None, before: int | None = None, limit: int = 100
     ) -> Page:
         """Return up to `limit` messages: the oldest after `after`, else the newest before `before`, else the newest."""
+
+    # --- who is here ---
+
+    @abstractmethod
+    async def enrol(self, room: str, people: People) -> None:
+        """Note who came to and went from a worker, and tell all subscribers by a signal of kind `PEOPLE`."""
+
+    @abstractmethod
+    async def strike(self, room: str, worker: str, ids: Iterable[str]) -> None:
+        """Note that people are not on a worker any more that is gone itself; tells nobody."""
+
+    @abstractmethod
+    async def roster(self, room: str) -> list[tuple[str, User]]:
+        """Return who is in a room, a pair for each person and worker, of workers that live."""
+
+    @abstractmethod
+    async def beat(self, worker: str) -> Beat:
+        """Show that a worker lives, and return which do; to be called every `BEAT` seconds."""
 
 
 def new_epoch() -> str:

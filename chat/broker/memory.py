@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from broadcaster._backends.memory import MemoryBackend
 
+from chat import protocol
 from chat.broker import sole_worker
-from chat.broker.base import Broker, new_epoch
+from chat.broker.base import Beat, Broker, new_epoch
 from chat.events import Page, Position, Publication, Receipt, Signal
+from chat.protocol import User
+from chat.roster import PEOPLE, People
 from chat.settings import Settings
 
 SWEEP_EVERY = 1024  # publishes between two looks for what has expired
@@ -25,12 +28,14 @@ class MemoryBroker(Broker):
     async def connect(self) -> None:
         """Start; raises `SettingsError` if the server runs this app in several workers."""
         sole_worker.claim()
+        self._people.clear()
         await super().connect()
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
         self._logs: dict[str, _Log] = {}
+        self._people: dict[str, dict[str, tuple[str, User]]] = {}  # by room and user id
         self._until_sweep = SWEEP_EVERY
 
     def backend(self) -> MemoryBackend:
@@ -39,11 +44,13 @@ class MemoryBroker(Broker):
     def channel(self, room: str) -> str:
         return room
 
-    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
+    async def publish(
+        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
+    ) -> Receipt:
         now = self._clock()
         log = self._log(room)
-        if key is not None and (seen := log.receipts.get(key)) is not None and seen[0] > now:
-            return seen[1]
+        if key is not None and (known := log.receipts.get(key)) is not None and known[0] > now:
+            return known[1]
         publication = log.append(Publication(log.epoch, log.offset + 1, int(now * 1000), origin, body))
         log.touched = now
         if key is not None and self._settings.idempotency_ttl:
@@ -72,6 +79,25 @@ class MemoryBroker(Broker):
             start = max(end - limit - first, 0)
             limit = min(limit, max(end - first - start, 0))
         return Page(Position(log.epoch, log.offset), list(islice(log.kept, start, start + limit)))
+
+    async def enrol(self, room: str, people: People) -> None:
+        here = self._people.setdefault(room, {})
+        here.update({user.id: (people.worker, user) for user in people.joined})
+        await self.strike(room, people.worker, people.left)
+        await self.broadcast.publish(room, Signal(PEOPLE, "-", protocol.encode(people)))
+
+    async def strike(self, room: str, worker: str, ids: Iterable[str]) -> None:
+        here = self._people.get(room, {})
+        for id in ids:
+            here.pop(id, None)
+        if not here:
+            self._people.pop(room, None)
+
+    async def roster(self, room: str) -> list[tuple[str, User]]:
+        return list(self._people.get(room, {}).values())
+
+    async def beat(self, worker: str) -> Beat:
+        return Beat({worker}, was_gone=False)
 
     def _log(self, room: str) -> _Log:
         log = self._logs.get(room)

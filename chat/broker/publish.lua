@@ -3,7 +3,7 @@
 -- KEYS  1 log (stream)   2 head (hash: epoch, offset)   3 idempotency key, if the message has one
 -- ARGV  1 channel   2 body   3 origin   4 epoch to start with, if there is none
 --       5 messages to keep   6 seconds to keep them   7 seconds to keep the head
---       8 seconds to remember the idempotency key
+--       8 seconds to remember the idempotency key   9, 10 epoch and offset that the sender has seen, if any
 -- Returns {epoch, offset, duplicate}.
 
 if KEYS[3] then
@@ -19,6 +19,10 @@ if not epoch then
   epoch = ARGV[4]
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[2], 'epoch', epoch)
+end
+if epoch == ARGV[9] and tonumber(redis.call('HGET', KEYS[2], 'offset') or 0) < tonumber(ARGV[10]) then
+  -- This store lost its newest messages, in a failover say. Their offsets have been seen: they are not given again.
+  redis.call('HSET', KEYS[2], 'offset', ARGV[10])
 end
 local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
 redis.call('EXPIRE', KEYS[2], ARGV[7])

@@ -6,20 +6,23 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
+from itertools import chain
 from typing import Any, cast
 
 from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
 
-from chat import metrics
+from chat import metrics, protocol
 from chat.backoff import delays
-from chat.broker.base import Broker, new_epoch
+from chat.broker.base import BEATS_MISSED, Beat, Broker, new_epoch
 from chat.broker.resp import Address, RedisConnection, RedisError
 from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
+from chat.protocol import User
+from chat.roster import PEOPLE, People
 from chat.settings import Settings
 
 logger = logging.getLogger("chat.broker")
@@ -48,6 +51,7 @@ class Script:
 
 PUBLISH = Script("publish.lua")
 POSITION = Script("position.lua")
+BEAT = Script("beat.lua")
 
 
 class RedisBackend(BroadcastBackend):
@@ -255,7 +259,9 @@ class RedisBroker(Broker):
         # The braces keep a room's keys and channel on one node of a cluster.
         return f"{self._prefix}:{{{room}}}"
 
-    async def publish(self, room: str, body: bytes, *, origin: str = "-", key: str | None = None) -> Receipt:
+    async def publish(
+        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
+    ) -> Receipt:
         channel = self.channel(room)
         keys: tuple[str, ...] = (f"{channel}:log", f"{channel}:head")
         if key is not None and self._settings.idempotency_ttl:
@@ -272,6 +278,7 @@ class RedisBroker(Broker):
                 self._settings.history_ttl,
                 HEAD_TTL,
                 self._settings.idempotency_ttl,
+                *(seen or ()),
             )
         )
         return Receipt(epoch.decode(), offset, bool(duplicate))
@@ -295,10 +302,48 @@ class RedisBroker(Broker):
         if after is not None:
             entries = await self._call(self._redis.link().call("XRANGE", log, after + 1, "+", "COUNT", limit))
         else:
-            newest = "+" if before is None else before - 1
+            newest = "+" if before is None else max(before - 1, 0)
             entries = await self._call(self._redis.link().call("XREVRANGE", log, newest, "-", "COUNT", limit))
             entries.reverse()
         return Page(position, list(_publications(entries)))
+
+    async def enrol(self, room: str, people: People) -> None:
+        channel = self.channel(room)
+        key = f"{channel}:people"
+        link = self._redis.link()
+        replies = []
+        if people.joined:
+            fields = [(f"{people.worker} {user.id}", user.name) for user in people.joined]
+            replies += [link.call("HSET", key, *chain.from_iterable(fields)), link.call("EXPIRE", key, HEAD_TTL)]
+        if people.left:
+            replies.append(link.call("HDEL", key, *[f"{people.worker} {id}" for id in people.left]))
+        replies.append(link.call("PUBLISH", channel, serialise(Signal(PEOPLE, "-", protocol.encode(people)))))
+        await self._call(asyncio.gather(*replies))
+
+    async def strike(self, room: str, worker: str, ids: Iterable[str]) -> None:
+        key = f"{self.channel(room)}:people"
+        await self._call(self._redis.link().call("HDEL", key, *[f"{worker} {id}" for id in ids]))
+
+    async def roster(self, room: str) -> list[tuple[str, User]]:
+        link = self._redis.link()
+        # The workers second: each shows that it lives before it enters anybody.
+        reply = asyncio.gather(
+            link.call("HGETALL", f"{self.channel(room)}:people"), link.call("ZRANGE", f"{self._prefix}:workers", 0, -1)
+        )
+        fields, workers = await self._call(reply)
+        live = {worker.decode() for worker in workers}
+        entries = []
+        for field, name in fields.items():
+            worker, _, id = field.decode().partition(" ")
+            if worker in live:
+                entries.append((worker, User(id, name.decode())))
+        return entries
+
+    async def beat(self, worker: str) -> Beat:
+        known, workers = await self._call(
+            BEAT.call(self._redis.link(), (f"{self._prefix}:workers",), worker, f"{BEATS_MISSED:.0f}")
+        )
+        return Beat({live.decode() for live in workers}, was_gone=not known)
 
     async def _call(self, reply: Awaitable[Any]) -> Any:
         try:

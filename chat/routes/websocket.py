@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, Depends, Query, WebSocket
 
-from chat.dependencies import get_cookie_or_token, get_manager, get_room, get_user
+from chat.dependencies import get_cookie_or_token, get_manager, get_room, get_since, get_user
+from chat.events import Position
 from chat.manager import ConnectionManager
-from chat.protocol import User
+from chat.protocol import DEFAULT_PAGE, MAX_PAGE, User
 from chat.session import converse
 
 router = APIRouter()
@@ -31,7 +32,9 @@ async def room(
     credential: Annotated[str, Depends(get_cookie_or_token)],
     room: Annotated[str, Depends(get_room)],
     user: Annotated[User, Depends(get_user)],
+    since: Annotated[Position | None, Depends(get_since)],
+    history: Annotated[int, Query(ge=0, le=MAX_PAGE, description="messages to replay, without since")] = DEFAULT_PAGE,
     q: int | None = None,
 ) -> None:
     """A room: plain text as in the tutorial, or chat.v1 if the client offers it."""
-    await converse(websocket, manager, room, user=user, credential=credential, q=q)
+    await converse(websocket, manager, room, user=user, credential=credential, q=q, since=since, newest=history)

@@ -1,0 +1,53 @@
+"""The servers that are compared: how each is started and spoken to, and what must be there for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+TUTORIAL = "tutorial"
+FLOOR = "bare"
+OURS = "chat"
+
+# What is measured is the delivery; limits against abuse would only stop the load.
+NO_LIMITS = {
+    "CHAT_RATE_LIMIT": "0",
+    "CHAT_MAX_CONNECTIONS_PER_USER": "0",
+    "CHAT_MAX_CONNECTIONS_PER_ADDRESS": "0",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """One row of the comparison."""
+
+    label: str
+    command: Callable[[int, str], list[str]]  # from port and Redis URL
+    dialect: str = "plain"
+    env: Mapping[str, str] = field(default_factory=dict)
+    redis: bool = False  # whether it uses the Redis it is told of
+    missing: Callable[[], str | None] = lambda: None  # why it cannot be run here
+
+
+def _module(name: str, *arguments: str) -> Callable[[int, str], list[str]]:
+    return lambda port, redis: [sys.executable, "-m", f"benchmarks.servers.{name}", str(port), *arguments]
+
+
+def _chat(broker: str | None = None) -> Callable[[int, str], list[str]]:
+    def command(port: int, redis: str) -> list[str]:
+        return [sys.executable, "-m", "chat.cli", "serve", "--port", str(port), "--broker-url", broker or redis]
+
+    return command
+
+
+SERVERS = {
+    FLOOR: Server("floor: bare uvloop protocol, one write per message and socket", _module("bare")),
+    "bare-joined": Server("floor: bare uvloop protocol, due frames joined", _module("bare", "joined")),
+    TUTORIAL: Server("FastAPI tutorial's manager, one process, no Redis, deflate off", _module("tutorial")),
+    OURS: Server("**chat-broadcaster**, Redis, `chat.v1`", _chat(), dialect="chat.v1", env=NO_LIMITS, redis=True),
+    "chat-plain": Server("**chat-broadcaster**, Redis, plain text", _chat(), env=NO_LIMITS, redis=True),
+    "chat-memory": Server(
+        "**chat-broadcaster**, memory, `chat.v1`", _chat("memory://"), dialect="chat.v1", env=NO_LIMITS
+    ),
+}

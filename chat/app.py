@@ -8,10 +8,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import __version__, logs
-from chat.dependencies import refuse, refuse_parameters
 from chat.exceptions import ChatError
 from chat.manager import ConnectionManager
-from chat.routes import operations, page, websocket
+from chat.refusal import refuse, refuse_error, refuse_parameters
+from chat.routes import messages, operations, page, websocket
 from chat.settings import Settings
 
 
@@ -24,8 +24,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(StartsOrSaysWhy)
     app.add_exception_handler(WebSocketException, refuse)  # type: ignore[arg-type]
     app.add_exception_handler(WebSocketRequestValidationError, refuse_parameters)  # type: ignore[arg-type]
+    app.add_exception_handler(ChatError, refuse_error)  # type: ignore[arg-type]
     app.include_router(page.router)
     app.include_router(websocket.router)
+    app.include_router(messages.router)
     app.include_router(operations.router)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     logs.protect()

@@ -83,6 +83,11 @@ class Page(NamedTuple):
     position: Position
     publications: list[Publication]
 
+    def cut(self, limit: int, *, newest: bool) -> tuple[list[Publication], bool]:
+        """Return the `limit` newest or oldest, and whether there are more: read one more than you want."""
+        kept = self.publications[-limit:] if newest else self.publications[:limit]
+        return kept, len(self.publications) > limit
+
 
 def serialise(event: Publication | Signal) -> bytes:
     """Return an event as the bytes that travel: a line of fields, then the body. See docs/design.md."""
@@ -98,7 +103,7 @@ def parse(payload: bytes) -> Publication | Signal:
         match head.decode("ascii").split(" "):
             case ["m", epoch, offset, at, origin]:
                 return Publication(epoch, int(offset), int(at), origin, body)
-            case ["s", kind, origin]:
+            case ["s", kind, origin] if kind and origin:
                 return Signal(kind, origin, body)
     except ValueError:
         pass

@@ -18,11 +18,12 @@ from chat import broker, metrics, names, protocol
 from chat.broker import Broker
 from chat.codec import Codec, Raw
 from chat.connection import Connection
-from chat.events import Position, Receipt
+from chat.events import Page, Position, Receipt
 from chat.exceptions import BrokerUnavailable, InvalidName
 from chat.presence import Presence
 from chat.protocol import CloseCode, User
 from chat.room import Greet, Room, Start
+from chat.roster import Roster
 from chat.settings import Settings
 from chat.transport import EXTENSION, AsgiTransport, Transport
 
@@ -178,6 +179,29 @@ class ConnectionManager:
         receipt = await self._broker.publish(names.room_name(room), protocol.encode(body), key=key)
         metrics.published.inc()
         return receipt
+
+    async def history(
+        self, room: str, *, after: int | None = None, before: int | None = None, limit: int = protocol.DEFAULT_PAGE
+    ) -> Page:
+        """Return a page of a room's log: the oldest after `after`, else the newest before `before`, else the newest.
+
+        Raises `InvalidName`, and `BrokerUnavailable` when the broker is away.
+        """
+        await self._ensure_started()
+        return await self._broker.history(names.room_name(room), after=after, before=before, limit=limit)
+
+    async def members(self, room: str) -> tuple[list[User], int]:
+        """Return the people in a room, over all workers, and how many they are; above 200, only the number.
+
+        Raises `InvalidName`, and `BrokerUnavailable` when the broker is away.
+        """
+        await self._ensure_started()
+        name = names.room_name(room)
+        if (here := self.rooms.get(name)) is not None and here.opened.done():
+            return here.who_is_here()
+        roster = Roster()
+        roster.become(await self._broker.roster(name), own="")
+        return roster.listed(), roster.count
 
     def _connection(self, websocket: WebSocket, room: Room, user: User | None, codec: Codec) -> Connection:
         id = f"{self.worker}-{next(self._numbers)}"

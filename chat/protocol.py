@@ -51,6 +51,7 @@ _HTTP_STATUS = {
     CloseCode.MALFORMED: 422,
     CloseCode.UNAUTHENTICATED: 401,
     CloseCode.FORBIDDEN: 403,
+    CloseCode.TOO_LARGE: 413,
     CloseCode.TOO_MANY_CONNECTIONS: 429,
     CloseCode.RATE_LIMITED: 429,
     CloseCode.UNAVAILABLE: 503,
@@ -75,13 +76,18 @@ class User(Struct, frozen=True):
 # --- client to server ---------------------------------------------------------------------------
 
 
-class Publish(Struct, tag="publish"):
-    """Say something to the room; exactly one of `text`, `data` and `binary`."""
+class Content(Struct):
+    """What is said: exactly one of `text`, `data` and `binary`."""
 
-    id: MessageId | UnsetType = UNSET
     text: str | UnsetType = UNSET
     data: Raw | UnsetType = UNSET
     binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
+
+
+class Publish(Content, tag="publish"):
+    """Say something to the room."""
+
+    id: MessageId | UnsetType = UNSET
 
 
 class History(Struct, tag="history"):
@@ -121,6 +127,7 @@ class _Head(Struct):
 
 _commands = msgspec.json.Decoder(Command)
 _heads = msgspec.json.Decoder(_Head)
+_contents = msgspec.json.Decoder(Content)
 _TYPES: Final = frozenset(command.__struct_config__.tag for command in get_args(Command))
 
 
@@ -136,15 +143,30 @@ def decode(frame: str | bytes) -> Command | None:
         return None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
-    if type(command) is Publish and (command.text is UNSET) + (command.data is UNSET) + (command.binary is UNSET) != 2:
-        id = None if command.id is UNSET else command.id
-        raise InvalidCommand("publish takes exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=id)
-    if type(command) is Publish and command.data is not UNSET and _depth(bytes(command.data)) > MAX_DEPTH:
-        id = None if command.id is UNSET else command.id
-        raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
     if type(command) is History and command.before is not UNSET and command.after is not UNSET:
         raise InvalidCommand("history takes before or after, not both", code=ErrorCode.MALFORMED, id=command.id)
     return command
+
+
+def decode_content(data: bytes) -> Content:
+    """Return what is said in the body of an HTTP request; raises `InvalidCommand`."""
+    try:
+        content: Content = _contents.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidCommand(str(error), code=ErrorCode.MALFORMED) from None
+    return content
+
+
+def check(content: Content, *, text_length: int, id: str | None = None) -> None:
+    """Raise `InvalidCommand` unless one thing is said, within the limits; `text_length` 0: no limit."""
+    text = None if content.text is UNSET else content.text
+    if (text is None) + (content.data is UNSET) + (content.binary is UNSET) != 2:
+        raise InvalidCommand("a message is exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=id)
+    if text is not None and len(text) > text_length > 0:
+        reason = f"the text has {len(text)} characters; {text_length} are allowed"
+        raise InvalidCommand(reason, code=ErrorCode.TOO_LONG, id=id)
+    if content.data is not UNSET and _depth(bytes(content.data)) > MAX_DEPTH:
+        raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
 
 
 def _depth(data: bytes) -> int:
@@ -305,7 +327,7 @@ def body(
     if data is not None and not isinstance(data, Raw):
         data = Raw(msgspec.json.encode(data))
     return Body(
-        id=secrets.token_hex(8) if id is None else id,
+        id=new_id() if id is None else id,
         user=user,
         text=UNSET if text is None else text,
         data=UNSET if data is None else data,
@@ -320,6 +342,11 @@ decode_body = _bodies.decode
 def encode_message(*, offset: int, at: int, body: bytes) -> bytes:
     """Return the `message` event for a body that is already JSON; `at` in milliseconds since 1970."""
     return b'{"type":"message","offset":%d,"at":"%s",%s' % (offset, timestamp(at).encode(), body[1:])
+
+
+def new_id() -> str:
+    """Return an id for a message whose author gave it none."""
+    return secrets.token_hex(8)
 
 
 def timestamp(at: int) -> str:

@@ -23,6 +23,7 @@ from chat.protocol import (
     SUBPROTOCOL,
     Ack,
     CloseCode,
+    Content,
     ErrorCode,
     History,
     HistoryPage,
@@ -156,12 +157,10 @@ class JsonSession:
 
     async def _publish(self, command: Publish) -> None:
         id = None if command.id is UNSET else command.id
-        text = None if command.text is UNSET else command.text
-        if text is not None:
-            _check_length(text, self._settings, id=id)
+        protocol.check(command, text_length=self._settings.max_text_length, id=id)
         try:
             receipt = await self._connection.publish(
-                text,
+                None if command.text is UNSET else command.text,
                 data=None if command.data is UNSET else command.data,
                 binary=None if command.binary is UNSET else command.binary,
                 id=id,
@@ -181,10 +180,8 @@ class JsonSession:
         except BrokerUnavailable as error:
             self._complain(ErrorCode.UNAVAILABLE, str(error), id=command.id, retry_ms=error.retry_ms)
             return
-        found = page.publications
-        more = len(found) > command.limit
-        kept = found[: command.limit] if after is not None else found[-command.limit :]
-        messages = [Raw(protocol.encode_message(offset=p.offset, at=p.at, body=p.body)) for p in kept]
+        publications, more = page.cut(command.limit, newest=after is None)
+        messages = [Raw(protocol.encode_message(offset=p.offset, at=p.at, body=p.body)) for p in publications]
         self._connection.send(HistoryPage(command.id, messages, more))
 
     async def _typing(self) -> None:
@@ -233,20 +230,12 @@ class PlainSession:
         if isinstance(frame, bytes):
             await self._connection.publish(binary=frame)
         else:
-            _check_length(frame, self._settings)
+            protocol.check(Content(text=frame), text_length=self._settings.max_text_length)
             await self._connection.publish(frame)
 
     def _complain(self, code: str, message: str) -> None:
         metrics.command_errors.labels(code=code).inc()
         self._connection.send(Payload(f"Message was not sent: {message}".encode()))
-
-
-def _check_length(text: str, settings: Settings, *, id: str | None = None) -> None:
-    limit = settings.max_text_length
-    if limit and len(text) > limit:
-        raise InvalidCommand(
-            f"the text has {len(text)} characters; {limit} are allowed", code=ErrorCode.TOO_LONG, id=id
-        )
 
 
 def _too_large(frame: str | bytes, settings: Settings) -> bool:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from chat.dependencies import get_manager
 from chat.manager import ConnectionManager
 
 router = APIRouter(tags=["operations"])
-
-
-def get_manager(request: Request) -> ConnectionManager:
-    """Return the app's one `ConnectionManager`."""
-    manager: ConnectionManager = request.app.state.manager
-    return manager
 
 
 @router.get("/healthz")

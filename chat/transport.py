@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from starlette.websockets import WebSocketDisconnect
-
 from chat.frames import Batch
 
 EXTENSION = "chat.transport"  # under this name a server that takes ready-made frames puts a `Transport` into the scope
@@ -106,8 +104,8 @@ class AsgiTransport:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-        except (OSError, RuntimeError, WebSocketDisconnect):
-            # How servers and Starlette say that the client is gone; the reader hears of it as well.
+        except Exception:
+            # Every server has an exception of its own to say that the client is gone; the reader hears of it as well.
             self._queue.clear()
             self._close = self._close or {}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, WebSocketException
+from fastapi import FastAPI
 from fastapi.exceptions import WebSocketRequestValidationError
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import WebSocketException  # FastAPI's is a subclass of it
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import __version__, logs

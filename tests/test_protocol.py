@@ -100,27 +100,17 @@ def test_a_command_without_a_type_is_no_end_of_the_stream(frame: str) -> None:
     assert "type" in str(error)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"text": "a", "data": 1},
-        {"text": "a", "binary": ""},
-        {"text": "a", "data": 1, "binary": ""},
-        {"text": 1},
-        {"text": None},
-        {"binary": "%%%"},
-    ],
-)
-def test_publish_takes_exactly_one_content(fields: dict[str, Any]) -> None:
-    """Two contents or none are an error that carries the command's id."""
+@pytest.mark.parametrize("fields", [{"text": 1}, {"text": None}, {"binary": "%%%"}, {"binary": 5}])
+def test_content_of_a_wrong_kind_is_an_error_with_the_commands_id(fields: dict[str, Any]) -> None:
+    """So that the client knows which of its commands went wrong."""
     error = complaint(command(type="publish", id="mine", **fields))
     assert (error.id, error.code, error.fatal) == ("mine", ErrorCode.MALFORMED, False)
 
 
-def test_an_error_without_an_id_has_none() -> None:
-    """A publish without an id that is wrong is answered by an error without one."""
-    assert complaint('{"type":"publish"}').id is None
+def test_history_takes_one_bound() -> None:
+    """Before and after together make no page."""
+    error = complaint(command(type="history", id="mine", before=5, after=1))
+    assert (error.id, error.fatal) == ("mine", False)
 
 
 @pytest.mark.parametrize("id", ["", "x" * 65, 5, None, ["a"]])
@@ -158,6 +148,67 @@ def test_nothing_that_looks_like_a_command_crashes_the_reader(fields: dict[str, 
     except InvalidCommand as caught:
         error = caught
     assert error is None or not error.fatal
+
+
+# --- limits of what is said ---
+
+
+def said(**fields: Any) -> Publish:
+    read = decode(command(type="publish", **fields))
+    assert isinstance(read, Publish)
+    return read
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"text": "a", "data": 1}, {"text": "a", "binary": ""}, {"text": "a", "data": 1, "binary": ""}]
+)
+def test_a_message_says_exactly_one_thing(fields: dict[str, Any]) -> None:
+    """Two contents or none are an error that carries the command's id."""
+    with pytest.raises(InvalidCommand, match="exactly one") as error:
+        protocol.check(said(**fields), text_length=4000, id="mine")
+    assert (error.value.id, error.value.code, error.value.fatal) == ("mine", ErrorCode.MALFORMED, False)
+
+
+@pytest.mark.parametrize("text", ["x" * 10, "🚀" * 10, ""])
+def test_a_text_within_the_limit_passes(text: str) -> None:
+    """Characters count, not bytes."""
+    protocol.check(said(text=text), text_length=10)
+
+
+def test_a_text_over_the_limit_is_too_long() -> None:
+    """Unless the limit is switched off."""
+    with pytest.raises(InvalidCommand, match="11 characters; 10 are allowed") as error:
+        protocol.check(said(text="x" * 11), text_length=10)
+    assert error.value.code == ErrorCode.TOO_LONG
+    protocol.check(said(text="x" * 11), text_length=0)
+
+
+def nested(depth: int) -> str:
+    return '{"type":"publish","data":' + '[{"a":' * (depth // 2) + "1" + "}]" * (depth // 2) + "}"
+
+
+def test_data_has_a_depth() -> None:
+    """How deep a reader gets depends on where it is called; this much every one of them can read."""
+    for depth in (2, protocol.MAX_DEPTH):
+        deep = decode(nested(depth))
+        assert isinstance(deep, Publish)
+        protocol.check(deep, text_length=0)
+    too_deep = decode(nested(protocol.MAX_DEPTH + 2))
+    assert isinstance(too_deep, Publish)
+    with pytest.raises(InvalidCommand, match="nested deeper"):
+        protocol.check(too_deep, text_length=0)
+
+
+@pytest.mark.parametrize("data", ["[" * 500, '"' + "[{" * 200 + "\\", [[]] * 500, {"[" * 300: "}" * 300}])
+def test_brackets_are_not_depth_by_themselves(data: Any) -> None:
+    """Wide is not deep, and what stands in strings does not count."""
+    protocol.check(said(data=data), text_length=0)
+
+
+@given(JSON)
+def test_any_data_that_is_not_deep_passes(value: Any) -> None:
+    """Whatever its strings look like."""
+    protocol.check(said(data=[value] * 60), text_length=0)
 
 
 # --- messages ---

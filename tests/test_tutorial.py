@@ -41,7 +41,6 @@ def lines(socket: WebSocketTestSession, said: str, count: int) -> list[str]:
     return [socket.receive_text() for _ in range(count)]
 
 
-@pytest.mark.xfail(strict=False, reason="the page's doctype is in lower case")
 def test_the_page_is_html(client: TestClient) -> None:
     """The tutorial's tests look for the doctype as the tutorial writes it."""
     page = client.get("/")

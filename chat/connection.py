@@ -31,6 +31,9 @@ class Home(Protocol):
     def who_is_here(self) -> tuple[list[User], int]:
         """Return the people, or nobody if they are too many to be listed, and how many they are."""
 
+    def pause(self, connection: Connection) -> None:
+        """Write to a member no more, until its transport takes up again; if it closes, never."""
+
 
 class Connection:
     """A member of a room. Iterate over it for what the client sends, a str or bytes each, until it leaves.
@@ -43,6 +46,7 @@ class Connection:
         "_endpoint",
         "_home",
         "_receive",
+        "_stopping",
         "_writable",
         "close_code",
         "close_reason",
@@ -57,7 +61,15 @@ class Connection:
     )
 
     def __init__(
-        self, id: str, user: User, *, home: Home, codec: Codec, transport: Transport, receive: Receive
+        self,
+        id: str,
+        user: User,
+        *,
+        home: Home,
+        codec: Codec,
+        transport: Transport,
+        receive: Receive,
+        stopping: Callable[[Connection], None],
     ) -> None:
         self.id = id  # worker-number, unique
         self.user = user
@@ -72,6 +84,7 @@ class Connection:
         self._home = home
         self._endpoint = asyncio.current_task()
         self._receive = receive
+        self._stopping = stopping  # decides when it is let go
         self._writable: asyncio.Event | None = None  # there while somebody waits for a paused transport
 
     # --- what the client sends ---
@@ -80,8 +93,9 @@ class Connection:
         return self
 
     async def __anext__(self) -> str | bytes:
-        message = await self._receive()
-        if message["type"] == "websocket.receive":
+        while (message := await self._receive())["type"] == "websocket.receive":
+            if self.closing:
+                continue  # said too late
             text: str | None = message.get("text")
             if text is not None:
                 return text
@@ -89,8 +103,7 @@ class Connection:
             return data
         self.close_code = message.get("code") or 1005
         self.close_reason = message.get("reason") or ""
-        self.closing = True
-        self.resumed()
+        self.closed()
         raise StopAsyncIteration
 
     async def publish(
@@ -134,9 +147,8 @@ class Connection:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection behind what was sent; the iteration then ends. `reason`: at most 123 bytes."""
-        self.closing = True
         self.transport.close(code, reason)
-        self.resumed()
+        self.closed()
 
     def drain(self, seconds: float) -> None:
         """Say that this worker is about to stop, and close after that time; the client comes back elsewhere."""
@@ -159,14 +171,26 @@ class Connection:
                 if self.transport.waiting() >= waiting:
                     raise
 
-    def give_up(self) -> None:
-        """End the endpoint that waits for what the client sends: its server does not get the close out."""
+    # --- what happens to the transport (`transport.Listener`) ---
+
+    def paused(self) -> None:
+        self._home.pause(self)
+
+    def resumed(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    def closed(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self._home.pause(self)
+            self.resumed()
+
+    def unclosable(self) -> None:
         self.given_up = True
         if self._endpoint is not None:
             self._endpoint.cancel()
 
-    def resumed(self) -> None:
-        """Wake whoever waits for `writable`."""
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
+    def stopping(self) -> None:
+        self._stopping(self)

@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 from starlette.exceptions import WebSocketException
@@ -29,6 +29,7 @@ from chat.transport import EXTENSION, AsgiTransport, Transport
 
 logger = logging.getLogger("chat.manager")
 
+CLOSE_TIMEOUT = 5.0  # seconds that a server may take to begin the closing handshake
 DRAINED_PER_SECOND = 200  # members that are let go when the server stops, if the drain timeout allows
 
 
@@ -157,6 +158,9 @@ class ConnectionManager:
                 entered.leave(connection)
                 self._presence.leave(entered.name, connection.user)
                 connection.close()
+            if connection.close_code is None and not connection.given_up:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(connection.transport.closed(), CLOSE_TIMEOUT)
 
     async def publish(
         self,
@@ -205,10 +209,7 @@ class ConnectionManager:
 
     def _connection(self, websocket: WebSocket, room: Room, user: User | None, codec: Codec) -> Connection:
         id = f"{self.worker}-{next(self._numbers)}"
-        transport: Transport | None = websocket.scope.get("extensions", {}).get(EXTENSION)
-        if transport is None:
-            transport = asgi = AsgiTransport(websocket.send, give_up=lambda: connection.give_up())  # noqa: PLW0108, it is made below
-            self._spawn(asgi.run())
+        transport: Transport = websocket.scope.get("extensions", {}).get(EXTENSION) or self._asgi_transport(websocket)
         connection = Connection(
             id,
             user or User(id=id, name=f"Guest {id[-4:]}"),
@@ -216,14 +217,15 @@ class ConnectionManager:
             codec=codec,
             transport=transport,
             receive=websocket.receive,
+            stopping=self._drain,
         )
-        transport.attach(
-            limit=self.settings.send_buffer_bytes,
-            on_pause=lambda: room.pause(connection),
-            on_resume=connection.resumed,
-            on_shutdown=lambda: self._drain(connection),
-        )
+        transport.attach(connection, limit=self.settings.send_buffer_bytes)
         return connection
+
+    def _asgi_transport(self, websocket: WebSocket) -> Transport:
+        transport = AsgiTransport(websocket.send)
+        self._spawn(transport.run())
+        return transport
 
     async def _start_in(self, room: Room, since: Position | None, newest: int) -> Start:
         try:

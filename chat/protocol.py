@@ -131,8 +131,10 @@ _contents = msgspec.json.Decoder(Content)
 _TYPES: Final = frozenset(command.__struct_config__.tag for command in get_args(Command))
 
 
-def decode(frame: str | bytes) -> Command | None:
+def decode(frame: str | bytes, *, text_length: int = 0) -> Command | None:
     """Return the command in one text frame, or None for a type that this version does not know.
+
+    `text_length` limits the characters of a text; 0: no limit.
 
     Raises `InvalidCommand`, fatal if the frame is no JSON object at all.
     """
@@ -143,6 +145,8 @@ def decode(frame: str | bytes) -> Command | None:
         return None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
+    if type(command) is Publish:
+        check(command, text_length=text_length, id=None if command.id is UNSET else command.id)
     if type(command) is History and command.before is not UNSET and command.after is not UNSET:
         raise InvalidCommand("history takes before or after, not both", code=ErrorCode.MALFORMED, id=command.id)
     return command
@@ -184,7 +188,7 @@ def _depth(data: bytes) -> int:
 def _complain_unless_unknown(frame: str | bytes, error: msgspec.ValidationError) -> None:
     try:
         head = _heads.decode(frame)
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         raise InvalidCommand("a frame must be one JSON object", code=ErrorCode.MALFORMED, fatal=True) from None
     if isinstance(head.type, str) and head.type not in _TYPES:
         return

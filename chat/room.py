@@ -18,6 +18,7 @@ from chat.events import Event, Left, Page, Position, Publication, Receipt, Signa
 from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
 from chat.frames import Batch, Payload
+from chat.group import Group
 from chat.protocol import Body, CloseCode, Gap, IsTyping, Status, User, encode
 from chat.recovery import gap
 from chat.roster import PEOPLE, Change, Changes, People, Roster
@@ -58,7 +59,7 @@ class Room:
         self._stall_timeout = stall_timeout  # seconds; 0: no limit
         self._spawn = spawn
         self._changes = Changes()  # of the roster, not told to the members yet
-        self._live: dict[str, dict[Connection, None]] = {}  # by codec name
+        self._live: dict[str, Group] = {}  # by codec name
         self._due: list[Item] = []  # taken, but not written yet
         self._written = Position("", 0)  # up to where publications were written to the live members
         self._flushing = False
@@ -139,20 +140,18 @@ class Room:
         for connection in paused:
             self._lag(connection)
 
-    def _write_to_all(self, group: dict[Connection, None], items: list[Item]) -> None:
-        codec = next(iter(group)).codec
+    def _write_to_all(self, group: Group, items: list[Item]) -> None:
+        codec = group.codec
         payloads = [codec.encode(item) for item in items]
         batch = Batch([payload for payload in payloads if payload is not None])
         authors = self._authors(items, group) if codec.personal else set()
         if batch.payloads:
-            for connection in group:
-                if connection not in authors:
-                    connection.transport.write(batch)
+            group.write(batch, but=authors)
         for connection in authors:
             connection.transport.write(Batch(_as_seen_by(connection, items)))
         metrics.delivered.inc(len(batch.payloads) * len(group))
 
-    def _authors(self, items: list[Item], group: dict[Connection, None]) -> set[Connection]:
+    def _authors(self, items: list[Item], group: Group) -> set[Connection]:
         """Return the members in `group` to whom what they said themselves looks different."""
         authors = (self.members.get(item.origin) for item in items if isinstance(item, Publication))
         return {author for author in authors if author is not None and author in group}
@@ -197,11 +196,18 @@ class Room:
     def leave(self, connection: Connection) -> None:
         """Make it a member no more."""
         self.members.pop(connection.id, None)
-        self._live.get(connection.codec.name, {}).pop(connection, None)
+        self._group_of(connection).discard(connection)
         connection.live = False
 
+    def _group_of(self, connection: Connection) -> Group:
+        codec = connection.codec
+        group = self._live.get(codec.name)
+        if group is None:
+            group = self._live[codec.name] = Group(codec)
+        return group
+
     def pause(self, connection: Connection) -> None:
-        """Its transport has paused: take it off the live list."""
+        """Its transport has paused, or closes: take it off the live list."""
         if self._flushing:
             self._paused_in_flush.append(connection)
         else:
@@ -209,9 +215,11 @@ class Room:
 
     def _lag(self, connection: Connection) -> None:
         if connection.live:
-            del self._live[connection.codec.name][connection]
+            self._group_of(connection).discard(connection)
             connection.live = False
             connection.position = self._written
+            if connection.closing:
+                return
             self._spawn(self._catch_up(connection, afterwards=Status("ok")))  # it may miss the end of an outage
 
     async def _catch_up(self, connection: Connection, *, afterwards: Item | None = None) -> None:
@@ -239,7 +247,7 @@ class Room:
         while not connection.transport.paused and connection.position.epoch == epoch:
             if connection.position.offset == offset:
                 connection.live = True
-                self._live.setdefault(connection.codec.name, {})[connection] = None
+                self._group_of(connection).add(connection)
                 return True
             stretch = self.feed.tail.after(connection.position.offset, limit=PAGE)
             if not stretch:

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn._types import ASGISendEvent
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -20,7 +21,7 @@ from chat.frames import Batch
 from chat.logs import WithoutHandshakes
 from chat.protocol import CloseCode
 from chat.settings import Settings
-from chat.transport import EXTENSION
+from chat.transport import EXTENSION, Listener
 
 _websocket_logger = logging.getLogger("chat.websocket")
 
@@ -30,27 +31,18 @@ GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the
 class FrameTransport:
     """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
 
-    __slots__ = ("_on_pause", "_on_resume", "_protocol", "on_shutdown", "paused")
+    __slots__ = ("_protocol", "listener", "paused", "write_frames")
 
     def __init__(self, protocol: ChatProtocol) -> None:
         self.paused = False
+        self.listener: Listener | None = None  # there while a member holds the connection
+        self.write_frames: Callable[[bytes], None] | None = None
         self._protocol = protocol
-        self._on_pause: Callable[[], None] = lambda: None
-        self._on_resume: Callable[[], None] = lambda: None
-        self.on_shutdown: Callable[[], None] | None = None  # there while a member holds the connection
 
-    def attach(
-        self,
-        *,
-        limit: int,
-        on_pause: Callable[[], None],
-        on_resume: Callable[[], None],
-        on_shutdown: Callable[[], None],
-    ) -> None:
-        self.on_shutdown = on_shutdown
-        self._on_pause = on_pause
-        self._on_resume = on_resume
+    def attach(self, listener: Listener, *, limit: int) -> None:
+        self.listener = listener
         self._protocol.transport.set_write_buffer_limits(high=limit, low=limit // 2)
+        self.write_frames = self._protocol.transport.write
 
     def write(self, batch: Batch) -> None:
         protocol = self._protocol
@@ -63,13 +55,25 @@ class FrameTransport:
     def close(self, code: int, reason: str) -> None:
         self._protocol.close(code, reason)
 
+    async def closed(self) -> None:
+        pass  # it was, at once
+
     def pause(self) -> None:
+        """The socket does not take any more."""
         self.paused = True
-        self._on_pause()
+        if self.listener is not None:
+            self.listener.paused()
 
     def resume(self) -> None:
+        """The socket took most of it."""
         self.paused = False
-        self._on_resume()
+        if self.listener is not None:
+            self.listener.resumed()
+
+    def closes(self) -> None:
+        """A close was sent or came in, or the connection is lost."""
+        if self.listener is not None:
+            self.listener.closed()
 
 
 class ChatProtocol(WebSocketsSansIOProtocol):
@@ -100,7 +104,15 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._frames.resume()  # wakes who waits; what they write goes nowhere
+        self._frames.closes()
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._frames.closes()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._frames.closes()
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake, as uvicorn does for `websocket.close`, but without waiting for the transport."""
@@ -110,6 +122,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._frames.closes()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
@@ -118,14 +131,15 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Let members go one after the other; uvicorn would send 1012 to all of them at once."""
-        if self._frames.on_shutdown is not None and not self.close_sent:
-            self._frames.on_shutdown()
+        if self._frames.listener is not None and not self.close_sent:
+            self._frames.listener.stopping()
         else:
             super().shutdown()
 
     def keepalive_timeout(self) -> None:
         """The client has not answered a ping. What waits to be sent will never be read: do not wait for it."""
         super().keepalive_timeout()
+        self._frames.closes()
         self.transport.abort()
 
 

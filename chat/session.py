@@ -125,20 +125,19 @@ class JsonSession:
         async for frame in connection:
             if _too_large(frame, self._settings):
                 connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
-                return
+                continue
             try:
                 await self._obey(frame)
             except InvalidCommand as error:
                 self._complain(error.code, str(error), id=error.id)
                 if error.fatal:
                     connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
-                    return
             await connection.writable()
 
     async def _obey(self, frame: str | bytes) -> None:
         if isinstance(frame, bytes):
             raise InvalidCommand("chat.v1 is made of text frames", code=ErrorCode.MALFORMED, fatal=True)
-        command = protocol.decode(frame)
+        command = protocol.decode(frame, text_length=self._settings.max_text_length)
         match command:
             case Publish():
                 await self._publish(command)
@@ -157,7 +156,6 @@ class JsonSession:
 
     async def _publish(self, command: Publish) -> None:
         id = None if command.id is UNSET else command.id
-        protocol.check(command, text_length=self._settings.max_text_length, id=id)
         try:
             receipt = await self._connection.publish(
                 None if command.text is UNSET else command.text,
@@ -217,7 +215,7 @@ class PlainSession:
         async for frame in connection:
             if _too_large(frame, self._settings):
                 connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
-                return
+                continue
             try:
                 await self._publish(frame)
             except InvalidCommand as error:

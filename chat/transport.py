@@ -14,24 +14,37 @@ EXTENSION = "chat.transport"  # under this name a server that takes ready-made f
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
+class Listener(Protocol):
+    """Who is told what happens to a transport."""
+
+    def paused(self) -> None:
+        """Too much waits to be sent."""
+
+    def resumed(self) -> None:
+        """Enough of it was sent."""
+
+    def closed(self) -> None:
+        """Nothing that is written from now on is sent."""
+
+    def unclosable(self) -> None:
+        """The client does not read, and the server waits for it rather than close: end the endpoint."""
+
+    def stopping(self) -> None:
+        """The server is about to stop."""
+
+
 class Transport(Protocol):
     """Takes what is to be sent and never makes the caller wait.
 
-    `paused` once more than `limit` bytes wait to be sent, until they have gone down again; `on_pause` and `on_resume`
-    are called at these moments. Whoever writes while it is paused makes the heap grow: nobody should.
+    `paused` once more than `limit` bytes wait to be sent, until half of them are gone. Whoever writes while it is
+    paused makes the heap grow: nobody should.
     """
 
     paused: bool
+    write_frames: Callable[[bytes], None] | None  # the quick way in, if it takes frames; not to be used once it closes
 
-    def attach(
-        self,
-        *,
-        limit: int,
-        on_pause: Callable[[], None],
-        on_resume: Callable[[], None],
-        on_shutdown: Callable[[], None],
-    ) -> None:
-        """Set the limit in bytes, and who is to be told; `on_shutdown`: that the server is about to stop."""
+    def attach(self, listener: Listener, *, limit: int) -> None:
+        """Set who is told, and the limit in bytes."""
 
     def write(self, batch: Batch) -> None:
         """Send, or do nothing once the socket is closed."""
@@ -45,33 +58,29 @@ class Transport(Protocol):
         A client that does not read is not waited for.
         """
 
+    async def closed(self) -> None:
+        """Wait until the closing handshake was begun; for a server that drops the socket when the endpoint ends."""
+
 
 class AsgiTransport:
     """Sends by ASGI's `send`, from one task, out of a queue that pauses the connection when it is full."""
 
-    def __init__(self, send: Send, *, give_up: Callable[[], None]) -> None:
+    write_frames: Callable[[bytes], None] | None = None
+
+    def __init__(self, send: Send) -> None:
         self.paused = False
         self._send = send
-        self._give_up = give_up  # ends the endpoint although the server cannot send
         self._queue: deque[Batch] = deque()
         self._waiting = 0  # bytes
         self._limit = 0
         self._close: dict[str, Any] | None = None
         self._wake = asyncio.Event()
-        self._on_pause: Callable[[], None] = lambda: None
-        self._on_resume: Callable[[], None] = lambda: None
+        self._listener: Listener | None = None
+        self._ended = asyncio.Event()
 
-    def attach(
-        self,
-        *,
-        limit: int,
-        on_pause: Callable[[], None],
-        on_resume: Callable[[], None],
-        on_shutdown: Callable[[], None],
-    ) -> None:
+    def attach(self, listener: Listener, *, limit: int) -> None:
+        self._listener = listener
         self._limit = limit
-        self._on_pause = on_pause
-        self._on_resume = on_resume
 
     def write(self, batch: Batch) -> None:
         if self._close is not None:
@@ -81,7 +90,8 @@ class AsgiTransport:
         self._wake.set()
         if self._waiting > self._limit and not self.paused:
             self.paused = True
-            self._on_pause()
+            if self._listener is not None:
+                self._listener.paused()
 
     def waiting(self) -> int:
         return self._waiting
@@ -90,8 +100,12 @@ class AsgiTransport:
         if self._close is None:
             self._close = {"type": "websocket.close", "code": code, "reason": reason}
             self._wake.set()
-            if self.paused:
-                self._give_up()
+            self._say_closed()
+            if self.paused and self._listener is not None:
+                self._listener.unclosable()
+
+    async def closed(self) -> None:
+        await self._ended.wait()
 
     async def run(self) -> None:
         """Send until closed; ends by itself when the client is gone."""
@@ -108,6 +122,9 @@ class AsgiTransport:
             # Every server has an exception of its own to say that the client is gone; the reader hears of it as well.
             self._queue.clear()
             self._close = self._close or {}
+            self._say_closed()
+        finally:
+            self._ended.set()
 
     async def _send_one(self, batch: Batch) -> None:
         for message in batch.asgi:
@@ -115,4 +132,9 @@ class AsgiTransport:
         self._waiting -= batch.size
         if self.paused and self._waiting <= self._limit // 2:
             self.paused = False
-            self._on_resume()
+            if self._listener is not None:
+                self._listener.resumed()
+
+    def _say_closed(self) -> None:
+        if self._listener is not None:
+            self._listener.closed()

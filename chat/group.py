@@ -1,0 +1,60 @@
+"""The live members of a room who are written the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+
+from chat.codec import Codec
+from chat.connection import Connection
+from chat.frames import Batch
+
+
+class Group:
+    """Members with the same codec; what is written to them is encoded once.
+
+    The hottest loop of all is here. So a transport that takes ready-made frames is not asked anything: its write is
+    kept at hand, and whoever must not be written to any more is taken out at once.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec  # of the first member; as good as any other's
+        self._writes: dict[Connection, Callable[[bytes], None]] = {}
+        self._others: dict[Connection, None] = {}  # whose transports take batches
+
+    def __len__(self) -> int:
+        return len(self._writes) + len(self._others)
+
+    def __iter__(self) -> Iterator[Connection]:
+        yield from self._writes
+        yield from self._others
+
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._writes or connection in self._others
+
+    def add(self, connection: Connection) -> None:
+        """Let a member be written to."""
+        if connection.transport.write_frames is not None:
+            self._writes[connection] = connection.transport.write_frames
+        else:
+            self._others[connection] = None
+
+    def discard(self, connection: Connection) -> None:
+        """Write to it no more."""
+        self._writes.pop(connection, None)
+        self._others.pop(connection, None)
+
+    def write(self, batch: Batch, *, but: AbstractSet[Connection]) -> None:
+        """Write to all members, `but` some."""
+        if self._writes:
+            frames = batch.frames
+            if but:
+                for connection, write in self._writes.items():
+                    if connection not in but:
+                        write(frames)
+            else:
+                for write in self._writes.values():
+                    write(frames)
+        for connection in self._others:
+            if connection not in but:
+                connection.transport.write(batch)

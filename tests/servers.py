@@ -21,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -187,10 +187,13 @@ class ChatServer(Process):
         self.workers = workers
         self.port = free_port() if port is None else port
         command = ("uvicorn", "chat.main:app") if plain else ("chat.cli", "serve")
-        where = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(workers))
-        self._command = (sys.executable, "-m", *command, *where, *arguments)
+        where = ("--host", "127.0.0.1", "--port", str(self.port))
+        many = ("--workers", str(workers)) if workers > 1 else ()
+        self._command = (sys.executable, "-m", *command, *where, *many, *arguments)
         self._wait = wait
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "PROMETHEUS_"))}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "PROMETHEUS_", "WEB_"))
+        }
         self._env = {**clean, "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1", **settings}
 
     async def __aenter__(self) -> Self:
@@ -226,6 +229,18 @@ class ChatServer(Process):
     def worker_pids(self) -> list[int]:
         """Return the processes that serve, of those started so far the ones that still live."""
         return [pid for pid in map(int, self._worker_starts()) if _alive(pid)]
+
+    @contextmanager
+    def only(self, worker: int) -> Iterator[None]:
+        """Stop all workers but one, by its process id, while the block lasts: who connects meanwhile is on that one."""
+        others = [pid for pid in self.worker_pids() if pid != worker]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
 
     async def terminate(self, *, within: float = PATIENCE) -> int:
         """Ask it to stop as a deploy does, by SIGTERM, and wait until it has; returns its exit code."""

@@ -32,7 +32,7 @@ export function initials(name) {
 
 // A number from 0 to `hues - 1` that is the same for a person on every screen.
 export function hue(id, hues) {
-  let hash = 0;
-  for (const character of id) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return hash % hues;
+  let hash = 2_166_136_261; // FNV-1a; its upper half is the well-mixed one
+  for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 16_777_619);
+  return (hash >>> 16) % hues;
 }

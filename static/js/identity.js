@@ -1,6 +1,6 @@
-// Who this tab is: a name, and a credential that never leaves the tab but for the server.
+// Who this tab is: a name, and a credential that goes nowhere but to the server.
 
-const KEY = "chat.identity"; // in sessionStorage: two tabs are two people, a reloaded tab is the same one
+const KEY = "chat.identity"; // kept per tab: two tabs are two people, a reloaded tab is the same one
 
 export function randomId() {
   // Only secure contexts have randomUUID; http://192.168.x.x is none.
@@ -12,20 +12,21 @@ export function randomId() {
 export class Identity {
   constructor(storage) {
     this.storage = storage;
-    const kept = JSON.parse(storage.getItem(KEY) ?? "{}");
+    const kept = storage.get(KEY) ?? {};
     this.name = kept.name ?? "";
     this.token = kept.token ?? "";
     this.made = kept.made ?? randomId(); // what stands in for a token as long as none is entered
+    this.user = kept.user ?? null; // our id, as the server last told it
     this.room = kept.room ?? null; // where this tab is; a reload leads back there
   }
 
-  get credential() {
-    return this.token || this.made;
+  get credentials() {
+    return { name: this.name, token: this.token || this.made };
   }
 
   update(change) {
     Object.assign(this, change);
-    const { name, token, made, room } = this;
-    this.storage.setItem(KEY, JSON.stringify({ name, token, made, room }));
+    const { name, token, made, user, room } = this;
+    this.storage.set(KEY, { name, token, made, user, room });
   }
 }

@@ -1,5 +1,7 @@
 // The first view: which room, under which name.
 
+import { roomProblem } from "./room_name.js";
+
 export class JoinForm {
   // `join({room, name, token})` takes what was entered.
   constructor(form, { join }) {
@@ -11,12 +13,7 @@ export class JoinForm {
       this.#submit();
     });
     form.addEventListener("input", ({ target }) => complain(target, ""));
-    const { token, reveal } = this.fields;
-    reveal.addEventListener("click", () => {
-      const hidden = token.type === "password";
-      token.type = hidden ? "text" : "password";
-      reveal.setAttribute("aria-pressed", String(hidden));
-    });
+    this.fields.reveal.addEventListener("click", () => this.#reveal());
   }
 
   show({ room, name, token }) {
@@ -35,18 +32,17 @@ export class JoinForm {
     if (wrong) wrong.focus();
     else this.join(entered);
   }
+
+  #reveal() {
+    const { token, reveal } = this.fields;
+    const shown = token.type === "password";
+    token.type = shown ? "text" : "password";
+    reveal.setAttribute("aria-pressed", String(shown));
+  }
 }
 
-const ROOM = /^[\p{L}\p{Nd}\-_.:@~][\p{L}\p{M}\p{Nd}\-_.:@~]*$/u;
-const ROOM_LENGTH = 128;
-
-function roomProblem(room) {
-  if (!room) return "Enter the room’s name.";
-  if ([...room].length > ROOM_LENGTH) return `A room’s name may have ${ROOM_LENGTH} characters.`;
-  return ROOM.test(room) ? "" : "Room names may use letters, digits and - _ . : @ ~, and no spaces.";
-}
-
-function complain(field, problem) {
+// Says what is wrong with a field beside it; an empty sentence: nothing.
+export function complain(field, problem) {
   const note = document.getElementById(`${field.id}-problem`);
   if (!note) return;
   note.textContent = problem;

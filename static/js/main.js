@@ -1,10 +1,22 @@
 // Starts the page and wires its parts: the join form, one conversation at a time, the address bar.
 
+import { Announcer } from "./announce.js";
+import { Badge } from "./badge.js";
 import { Conversation } from "./conversation.js";
+import { Drafts } from "./drafts.js";
+import { Drawer } from "./drawer.js";
+import { element } from "./element.js";
 import { formats } from "./format.js";
 import { Identity, randomId } from "./identity.js";
-import { JoinForm } from "./join.js";
+import { JoinForm, complain } from "./join.js";
+import { Notifier } from "./notify.js";
+import { Rail } from "./rail.js";
 import { RoomView } from "./room.js";
+import { roomProblem } from "./room_name.js";
+import { Rooms } from "./rooms.js";
+import { Share } from "./share.js";
+import { BrowserStorage } from "./storage.js";
+import { followTheme } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -13,96 +25,221 @@ const clock = {
   setTimeout: (action, ms) => setTimeout(action, ms),
   clearTimeout: (timer) => clearTimeout(timer),
 };
+const shared = new BrowserStorage(() => localStorage); // by all tabs
+const own = new BrowserStorage(() => sessionStorage); // of this tab
 
-const identity = new Identity(sessionStorage);
-const form = new JoinForm($("join-form"), { join: ({ room, name, token }) => {
-  identity.update({ name, token });
-  history.pushState(null, "", roomLink(room));
-  enter(room);
-} });
+const identity = new Identity(own);
+const rooms = new Rooms(shared);
+const announcer = new Announcer({
+  status: $("announcer"),
+  alert: $("alarm"),
+  line: (text) => element("p", {}, text),
+  clock,
+});
+const notifier = new Notifier({ box: $("notify"), note: $("notify-note"), storage: shared });
+const drawer = new Drawer($("drawer"), $("close-drawer"));
+const share = new Share(
+  { button: $("share"), popover: $("link"), field: $("link-address") },
+  { announce: (text) => announcer.say(text) },
+);
+const form = new JoinForm($("join-form"), { join });
+const rail = new Rail(
+  { list: $("rooms"), me: $("me"), dot: $("rooms-badge") },
+  { actions: { go, forget }, link: roomLink },
+);
 const view = new RoomView(
   {
     list: $("messages"),
     log: $("log"),
     empty: $("empty"),
+    skeleton: $("skeleton"),
     composer: $("composer"),
+    counter: $("composer-count"),
     title: $("room-title"),
     chip: $("chip"),
     banner: $("banner"),
     bannerText: $("banner-text"),
     bannerAction: $("banner-action"),
+    failures: $("failures"),
+    failuresText: $("failures-text"),
+    retryAll: $("retry-all"),
+    discardAll: $("discard-all"),
+    pill: { pill: $("pill"), text: $("pill-text") },
+    signIn: { dialog: $("sign-in"), field: $("sign-in-token"), leave: $("sign-in-leave") },
+    inspector: { panel: $("inspector"), facts: $("inspector-facts") },
+    people: {
+      panel: $("people"),
+      title: $("people-title"),
+      note: $("people-note"),
+      list: $("people-list"),
+      typing: $("typing"),
+      open: $("open-people"),
+      openCount: $("people-count"),
+    },
   },
-  { formats: formats(undefined), actions: { leave } },
+  {
+    formats: formats(undefined),
+    announcer,
+    badge: new Badge({ icon: document.querySelector("link[rel=icon]") }),
+    drafts: new Drafts(() => (identity.token ? shared : own)),
+    actions: { leave, signIn, read },
+  },
 );
 let conversation = null;
 
-$("change-room").addEventListener("click", leave);
-addEventListener("popstate", follow);
-addEventListener("pagehide", () => conversation?.leave());
-addEventListener("pageshow", ({ persisted }) => persisted && follow());
-for (const [target, event] of [[window, "online"], [window, "offline"], [document, "resume"], [document, "visibilitychange"]]) {
-  target.addEventListener(event, () => !document.hidden && wake());
-}
+followTheme($("theme"), shared);
+wireControls();
+wireWorld();
 follow();
 
+function wireControls() {
+  $("change-room").addEventListener("click", leave);
+  $("share").addEventListener("click", () => share.offer(new URL(roomLink(identity.room), location.href).href));
+  $("open-rooms").addEventListener("click", () => drawer.open($("rail"), { label: "Rooms", side: "left" }));
+  $("open-people").addEventListener("click", () => drawer.open($("people"), { label: "People", side: "right" }));
+  $("other-room").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { room } = event.target.elements;
+    const name = room.value.trim().normalize("NFC");
+    complain(room, roomProblem(name));
+    if (roomProblem(name)) return;
+    room.value = "";
+    go(name);
+  });
+  $("other-room").addEventListener("input", ({ target }) => complain(target, ""));
+}
+
+function wireWorld() {
+  addEventListener("popstate", follow);
+  addEventListener("pagehide", () => {
+    view.saveDraft();
+    conversation?.leave();
+  });
+  addEventListener("pageshow", ({ persisted }) => persisted && conversation?.open());
+  addEventListener("storage", () => {
+    rooms.refresh();
+    drawRail();
+  });
+  for (const [target, event] of [[window, "online"], [window, "offline"], [document, "resume"], [document, "visibilitychange"]]) {
+    target.addEventListener(event, wake);
+  }
+}
+
 function wake() {
-  if (navigator.onLine) conversation?.socket.wake();
+  if (document.hidden) view.saveDraft();
+  else if (navigator.onLine) conversation?.socket.wake();
   view.changed();
 }
+
+// --- where am I? ---
 
 // Shows what the address bar says. A reloaded tab is back in its room without being asked.
 function follow() {
   const room = new URLSearchParams(location.search).get("room") ?? "";
-  if (room && room === identity.room) enter(room);
+  if (room && (room === identity.room || conversation !== null) && !roomProblem(room)) enter(room);
   else askWhere(room);
 }
 
+function join({ room, name, token }) {
+  if (token !== identity.token) identity.update({ user: null });
+  identity.update({ name, token });
+  go(room);
+}
+
+function go(room) {
+  drawer.close();
+  if (room === identity.room) return;
+  history.pushState(null, "", roomLink(room));
+  enter(room);
+}
+
 function enter(room) {
-  conversation?.leave();
+  close();
   identity.update({ room });
+  rooms.visit(room, clock.now());
   $("join").hidden = true;
   $("room").hidden = false;
-  conversation = new Conversation({
-    room,
-    name: identity.name,
-    token: identity.credential,
-    base: location.href,
-    listener: { changed: () => view.changed(), arrived: () => {} },
-    WebSocket,
-    clock,
-    random: Math.random,
-    makeId: randomId,
-    storage: outboxStorage(room),
-  });
-  view.enter(conversation);
+  $("another-tab").href = roomLink(room);
+  conversation = converse(room);
+  view.enter(conversation, { user: identity.user });
   conversation.open();
+  drawRail();
 }
 
 function leave() {
-  const room = identity.room ?? "";
+  const { room } = identity;
   history.pushState(null, "", "/");
   askWhere(room);
 }
 
 function askWhere(room) {
-  conversation?.leave();
-  conversation = null;
+  close();
   identity.update({ room: null });
-  view.leave();
+  for (const popover of document.querySelectorAll("[popover]:popover-open")) popover.hidePopover();
   $("join").hidden = false;
   $("room").hidden = true;
-  document.title = "Broadcaster";
   form.show({ room, name: identity.name, token: identity.token });
+}
+
+function close() {
+  if (conversation === null) return;
+  view.leave();
+  conversation.leave();
+  conversation = null;
+}
+
+// --- one conversation ---
+
+function converse(room) {
+  const key = `chat.outbox:${room}`;
+  return new Conversation({
+    room,
+    credentials: () => identity.credentials,
+    base: location.href,
+    listener: { changed, welcomed: drawRail, arrived, caughtUp: (missed) => view.caughtUp(missed) },
+    lastRead: identity.user && rooms.lastRead(room, identity.user),
+    WebSocket,
+    clock,
+    random: Math.random,
+    makeId: randomId,
+    storage: { load: () => own.get(key), save: (entries) => own.set(key, entries) },
+  });
+}
+
+function changed() {
+  const { me, socket } = conversation ?? {};
+  if (me && me.id !== identity.user) identity.update({ user: me.id });
+  if (socket?.state === "signed-out") view.signIn.open();
+  view.changed();
+}
+
+function arrived(message, { mine, replayed }) {
+  if (mine || replayed) return;
+  announcer.message(message);
+  notifier.message(conversation.room, message);
+}
+
+function signIn(token) {
+  identity.update({ token, user: null });
+  conversation.open();
+}
+
+function read({ room, me, store }) {
+  if (me && store.epoch !== null) rooms.markRead(room, me.id, store.position);
+}
+
+// --- the other rooms ---
+
+function drawRail() {
+  if (conversation === null) return;
+  rail.render({ rooms: rooms.names, room: identity.room, me: conversation.me, unread: new Map() });
+}
+
+function forget(room) {
+  rooms.forget(room);
+  drawRail();
 }
 
 function roomLink(room) {
   return `/?room=${encodeURIComponent(room)}`;
-}
-
-function outboxStorage(room) {
-  const key = `chat.outbox:${room}`;
-  return {
-    load: () => sessionStorage.getItem(key),
-    save: (saved) => (saved === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, saved)),
-  };
 }

@@ -1,6 +1,6 @@
 // What a message's text is made of: plain text, links and code; pure. Nothing else is markup.
 
-const FENCE = /```[^\S\n]*[\w+-]*\n?([\s\S]*?)\n?```/u;
+const FENCE = /\n?```(?:[\w+-]*\n)?([\s\S]*?)\n?```\n?/u; // with the line breaks around it: a block stands alone
 const CODE = /`([^`\n]+)`/u;
 const LINK = /https?:\/\/[^\s<>"`]+/iu;
 const TRAILING = /[.,;:!?'"*_]+$/u;

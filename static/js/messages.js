@@ -1,19 +1,23 @@
 // The log as it is seen: one list item per row, changed in place when its row changes.
 
-import { element } from "./element.js";
-import { count, hue, initials } from "./format.js";
+import { avatar, element } from "./element.js";
+import { count } from "./format.js";
 import { isOnlyEmoji, parse } from "./markup.js";
 
-const HUES = 8; // the colours of avatars, in the style sheet
+const FOLDED_LINES = 15;
+const FOLDED_CHARACTERS = 1_600;
 
-const REASONS = {
-  lost: "connection lost.",
-  too_long: "too long.",
+const REASONS = { lost: "connection lost.", too_long: "too long." };
+
+const EDGES = {
+  older: { loading: "Loading earlier messages…", failed: "Couldn’t load earlier messages", idle: "Load earlier messages" },
+  newer: { loading: "Loading newer messages…", failed: "Couldn’t load newer messages", idle: "Load newer messages" },
 };
 
-// `actions` are {retry(id), discard(id)}.
+// `actions` are {retry(id), discard(id), older(), newer()}.
 export class Messages {
   #shown = new Map(); // key → {node, look}
+  #unfolded = new Set();
 
   constructor(list, { formats, actions }) {
     this.list = list;
@@ -22,81 +26,99 @@ export class Messages {
   }
 
   render(rows) {
-    const shown = new Map();
+    const before = this.#shown;
+    this.#shown = new Map();
+    for (const row of rows) this.#shown.set(row.key, this.#drawn(row, before.get(row.key)));
+    // What is gone goes first, so that all that stays is in its place already and nothing of it has to be moved.
+    for (const [key, { node }] of before) if (!this.#shown.has(key)) node.remove();
     let place = this.list.firstChild;
-    for (const row of rows) {
-      const { node, look } = this.#drawn(row);
-      shown.set(row.key, { node, look });
+    for (const { node } of this.#shown.values()) {
       if (node === place) place = place.nextSibling;
       else this.list.insertBefore(node, place);
     }
-    for (const [key, { node }] of this.#shown) if (!shown.has(key)) node.remove();
-    this.#shown = shown;
   }
 
-  #drawn(row) {
+  clear() {
+    this.render([]);
+    this.#unfolded.clear();
+  }
+
+  #drawn(row, shown) {
     const look = JSON.stringify(row);
-    const { node = element("li"), look: before = null } = this.#shown.get(row.key) ?? {};
-    if (look !== before) this.#draw(node, row);
-    return { node, look };
-  }
-
-  #draw(node, row) {
+    if (shown?.look === look) return shown;
+    const node = shown?.node ?? element("li");
     node.className = `row row-${row.kind}`;
     node.replaceChildren(...this.#contents[row.kind](row, node));
+    return { node, look };
   }
 
   #contents = {
     day: ({ text }) => [element("span", {}, text)],
-    gap: ({ count: n }) => [element("span", {}, n > 0 ? `${count(n, "message")} missing here` : "Messages are missing here")],
-    message: (row, node) => this.#message(row, node),
+    marker: () => [element("span", {}, "New messages")],
+    notice: ({ text }) => [element("span", {}, text)],
+    gap: ({ count: n }) => [element("span", {}, missing(n))],
+    edge: (row) => [this.#edge(row)],
+    message: (row, node) => [this.#message(row, node)],
   };
+
+  #edge({ key, state, text }) {
+    if (text) return element("span", {}, text);
+    if (state === "loading") return element("span", {}, EDGES[key].loading);
+    const button = element("button", { type: "button", class: "link", onclick: this.actions[key] }, state === "failed" ? "Try again" : EDGES[key].idle);
+    return state === "failed" ? element("span", {}, `${EDGES[key].failed} · `, button) : button;
+  }
 
   #message(row, node) {
     node.classList.toggle("mine", row.mine);
     node.classList.toggle("grouped", row.grouped);
     node.dataset.state = row.state;
-    const article = element(
+    const name = row.mine ? "You" : row.user.name;
+    return element(
       "article",
-      { "aria-label": `${row.mine ? "You" : row.user.name}, ${this.formats.time(row.at)}` },
-      row.grouped ? null : element("span", { class: `avatar hue-${hue(row.user.id, HUES)}`, "aria-hidden": "true" }, initials(row.user.name)),
-      this.#heading(row),
-      body(row.text),
+      { "aria-label": `${name}, ${this.formats.time(row.at)}` },
+      row.grouped ? null : avatar(row.user),
+      row.grouped ? null : element("bdi", { class: "name" }, name),
+      this.#moment(row),
+      this.#body(row),
       row.state === "failed" ? this.#failure(row) : null,
     );
-    return [article];
   }
 
-  #heading(row) {
-    const time = element(
-      "time",
-      { datetime: new Date(row.at).toISOString(), title: this.formats.full(row.at) },
-      this.formats.time(row.at),
-    );
-    const progress = { queued: "Waiting for the connection…", sending: "Sending…" }[row.state];
-    return element(
-      "div",
-      { class: "heading" },
-      row.grouped ? null : element("bdi", { class: "name" }, row.mine ? "You" : row.user.name),
-      progress ? element("span", { class: "progress" }, progress) : time,
-    );
+  #moment({ state, at }) {
+    const progress = { queued: "Waiting for the connection…", sending: "Sending…" }[state];
+    if (progress) return element("span", { class: "moment progress" }, progress);
+    const datetime = new Date(at).toISOString();
+    return element("time", { class: "moment", datetime, title: this.formats.full(at) }, this.formats.time(at));
+  }
+
+  #body({ key, text }) {
+    const body = element("div", { class: "body", dir: "auto" }, ...parse(text).map(part));
+    if (isOnlyEmoji(text)) body.classList.add("emoji");
+    if (!isLong(text) || this.#unfolded.has(key)) return body;
+    body.classList.add("folded");
+    const more = element("button", { type: "button", class: "link" }, "Show more");
+    more.addEventListener("click", () => {
+      this.#unfolded.add(key);
+      body.classList.remove("folded");
+      more.remove();
+    });
+    return element("div", {}, body, more);
   }
 
   #failure({ id, reason }) {
     return element(
       "p",
       { class: "failure" },
-      `Not sent: ${REASONS[reason] ?? "the server refused it."} `,
+      `Not sent: ${REASONS[reason] ?? "the server refused it."}`,
       element("button", { type: "button", class: "link", onclick: () => this.actions.retry(id) }, "Try again"),
-      " ",
       element("button", { type: "button", class: "link", onclick: () => this.actions.discard(id) }, "Delete"),
     );
   }
 }
 
-function body(text) {
-  return element("div", { class: isOnlyEmoji(text) ? "body emoji" : "body", dir: "auto" }, ...parse(text).map(part));
-}
+const missing = (n) => (n > 0 ? `${count(n, "message is", "messages are")} missing here` : "Messages are missing here");
+
+const isLong = (text) => text.length > FOLDED_CHARACTERS || text.split("\n").length > FOLDED_LINES;
 
 function part({ kind, text, href }) {
   switch (kind) {
@@ -107,6 +129,6 @@ function part({ kind, text, href }) {
     case "block":
       return element("pre", { tabindex: "0", role: "group", "aria-label": "Code" }, element("code", {}, text));
     default:
-      return document.createTextNode(text);
+      return text;
   }
 }

@@ -6,7 +6,7 @@
 const RESENT_WITHIN = 5 * 60_000; // what is older is not sent by itself: the talk may have moved on
 const ACK_WITHIN = 10_000;
 
-// `storage` keeps one string: {load(), save(string)}.
+// `storage` keeps one value: {load(), save(entries or null)}.
 export class Outbox {
   entries = [];
 
@@ -90,11 +90,10 @@ export class Outbox {
   #put(entries) {
     this.entries = entries;
     const unsent = entries.filter(({ state }) => state !== "sent");
-    this.storage.save(unsent.length ? JSON.stringify(unsent) : null);
+    this.storage.save(unsent.length ? unsent : null);
   }
 }
 
 function restore(saved) {
-  const entries = saved ? JSON.parse(saved) : [];
-  return entries.map((entry) => (entry.state === "sending" ? { ...entry, state: "queued" } : entry));
+  return (saved ?? []).map((entry) => (entry.state === "sending" ? { ...entry, state: "queued" } : entry));
 }

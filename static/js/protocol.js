@@ -20,9 +20,12 @@ export const ErrorCode = Object.freeze({
   MALFORMED: "malformed",
   TOO_LONG: "too_long",
   UNAVAILABLE: "unavailable",
+  RATE_LIMITED: "rate_limited",
 });
 
 export const publish = (id, text) => ({ type: "publish", id, text });
+export const history = (range) => ({ type: "history", ...range });
+export const typing = () => ({ type: "typing" });
 export const ping = () => ({ type: "ping" });
 
 // Returns the event in a frame, or null for what is no event: both sides ignore what they do not know.

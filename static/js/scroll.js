@@ -4,13 +4,12 @@ const AT_BOTTOM = 64; // pixels
 
 export class Scroll {
   pinned = true;
+  #goingDown = false; // a smooth scroll to the bottom is under way
 
   constructor(log, { moved }) {
     this.log = log;
-    log.addEventListener("scroll", () => {
-      this.pinned = this.#distance() <= AT_BOTTOM;
-      moved();
-    }, { passive: true });
+    log.addEventListener("scroll", () => this.#scrolled(moved), { passive: true });
+    log.addEventListener("scrollend", () => (this.#goingDown = false), { passive: true });
     const resized = new ResizeObserver(() => this.pinned && this.toBottom());
     resized.observe(log);
     resized.observe(log.firstElementChild);
@@ -24,9 +23,35 @@ export class Scroll {
     else if (anchor?.row.isConnected) this.log.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
   }
 
-  toBottom() {
+  toBottom({ smooth = false } = {}) {
     this.pinned = true;
-    this.log.scrollTop = this.log.scrollHeight;
+    if (!smooth && this.#goingDown) return;
+    this.#goingDown = smooth && this.#distance() > 0;
+    this.log.scrollTo({ top: this.log.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+  }
+
+  byPage(direction) {
+    this.log.scrollBy({ top: direction * this.log.clientHeight * 0.85, behavior: "instant" });
+  }
+
+  // Which end of the log nobody looks at.
+  get farEnd() {
+    return this.pinned || this.log.scrollTop >= this.#distance() ? "oldest" : "newest";
+  }
+
+  get isNearTop() {
+    return this.log.scrollTop < this.log.clientHeight;
+  }
+
+  get isNearBottom() {
+    return this.#distance() < this.log.clientHeight;
+  }
+
+  #scrolled(moved) {
+    const atBottom = this.#distance() <= AT_BOTTOM;
+    if (atBottom) this.#goingDown = false;
+    if (!this.#goingDown) this.pinned = atBottom;
+    moved();
   }
 
   #distance() {
@@ -35,7 +60,8 @@ export class Scroll {
 
   #firstVisible() {
     const edge = this.log.getBoundingClientRect().top;
-    for (const row of this.log.firstElementChild.children) {
+    const rows = this.log.querySelector("ol").children;
+    for (const row of rows) {
       const { top, bottom } = row.getBoundingClientRect();
       if (bottom > edge) return { row, top };
     }

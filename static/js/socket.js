@@ -73,6 +73,11 @@ export class RoomSocket {
     else if (this.#isWelcome()) this.#probe(PONG_TIMEOUT_AFTER_SLEEP);
   }
 
+  // Asks how long the way there and back takes; the answer is `latency`.
+  measure() {
+    if (this.#isWelcome() && this.#pingedAt === null) this.#probe(PONG_TIMEOUT);
+  }
+
   // An answer is overdue on a socket that looks open: OPEN proves nothing.
   suspect() {
     if (this.#isWelcome()) this.#lost("lost");

@@ -2,28 +2,38 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Conversation } from "../../static/js/conversation.js";
-import { ANN, SteppedClock, memoryStorage, message, recordingWebSocket, welcome } from "./doubles.js";
+import { ANN, BOB, SteppedClock, memoryStorage, message, recordingListener, recordingWebSocket, welcome } from "./doubles.js";
 
-let clock, WebSocket, conversation;
+let clock, WebSocket, conversation, listener;
 
 beforeEach(() => {
   clock = new SteppedClock();
   WebSocket = recordingWebSocket();
+  listener = recordingListener();
+  conversation = converse();
+  conversation.open();
+});
+
+function converse(change = {}) {
   let last = 0;
-  conversation = new Conversation({
+  return new Conversation({
     room: "foo",
-    name: "Ann",
-    token: "secret",
+    credentials: () => ({ name: "Ann", token: "secret" }),
     base: "http://chat.example/",
-    listener: { changed() {}, arrived() {} },
+    listener,
+    lastRead: null,
     WebSocket,
     clock,
     random: () => 0.5,
     makeId: () => `id${(last += 1)}`,
     storage: memoryStorage(),
+    ...change,
   });
-  conversation.open();
-});
+}
+
+function goLive() {
+  WebSocket.last.says(welcome(), { type: "pong" });
+}
 
 const published = () => WebSocket.last.sentOf("publish").map(({ id }) => id);
 const states = () => conversation.outbox.entries.map(({ state }) => state);
@@ -106,4 +116,80 @@ test("leaving leaves no timer behind", () => {
   conversation.say("hi");
   conversation.leave();
   assert.equal(clock.waiting, 0);
+});
+
+test("an error about the rate holds back everything until its delay is over", () => {
+  goLive();
+  conversation.say("one");
+  WebSocket.last.says({ type: "error", id: "id1", code: "rate_limited", message: "…", retry_ms: 4_000 });
+  conversation.say("two");
+  assert.equal(conversation.heldUntil, clock.now() + 4_000);
+  assert.deepEqual(published(), ["id1"]);
+  clock.advance(4_000);
+  assert.deepEqual(published(), ["id1", "id1", "id2"]);
+  assert.equal(conversation.heldUntil, null);
+});
+
+test("what a reconnect brings is counted and told once", () => {
+  goLive();
+  reconnect({ offset: 3 });
+  WebSocket.last.says(message(1), message(2), message(3));
+  assert.equal(conversation.recovered, 3);
+  assert.deepEqual(listener.heard.filter(([name]) => name === "caughtUp"), [["caughtUp", 3]]);
+});
+
+test("what a first join replays is not new, unless it came after the last visit", () => {
+  for (const [lastRead, marker] of [[null, null], [{ epoch: "e1", offset: 1 }, "b2/m2"], [{ epoch: "old", offset: 1 }, null]]) {
+    const visit = converse({ lastRead });
+    visit.open();
+    WebSocket.last.says(welcome({ offset: 2 }), message(1), message(2));
+    assert.equal(visit.unread.marker, marker);
+  }
+});
+
+test("typing is told at most every three seconds, and again after a message", () => {
+  goLive();
+  const told = () => WebSocket.last.sentOf("typing").length;
+  conversation.type();
+  clock.advance(2_999);
+  conversation.type();
+  assert.equal(told(), 1);
+  clock.advance(1);
+  conversation.type();
+  assert.equal(told(), 2);
+  conversation.say("hi");
+  conversation.type();
+  assert.equal(told(), 3);
+});
+
+test("nobody sees themselves typing", () => {
+  goLive();
+  WebSocket.last.says({ type: "typing", user: ANN }, { type: "typing", user: BOB });
+  assert.deepEqual(conversation.presence.typing(clock.now()), [BOB]);
+});
+
+test("comings and goings of others make a line, our own do not", () => {
+  WebSocket.last.says(welcome({ members: [ANN], count: 1 }), { type: "pong" });
+  WebSocket.last.says({ type: "presence", joined: [ANN, BOB], left: [], count: 2 });
+  assert.deepEqual(conversation.store.items.map(({ joined }) => joined), [[BOB]]);
+});
+
+test("history asks for what comes before the oldest message, one page at a time", async () => {
+  WebSocket.last.says(welcome({ offset: 60 }), message(59), message(60));
+  conversation.showOlder();
+  conversation.showOlder();
+  const asked = WebSocket.last.sentOf("history");
+  assert.deepEqual(asked, [{ type: "history", id: "id1", before: 59, limit: 50 }]);
+  WebSocket.last.says({ type: "history", id: "id1", messages: [message(57), message(58)], more: true });
+  await Promise.resolve();
+  assert.deepEqual(conversation.store.items.map(({ offset }) => offset), [57, 58, 59, 60]);
+});
+
+test("history that is not answered is said to have failed", async () => {
+  WebSocket.last.says(welcome({ offset: 60 }), message(60), { type: "pong" });
+  conversation.showOlder();
+  clock.advance(10_000);
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.equal(conversation.pages.older, "failed");
 });

@@ -108,14 +108,31 @@ export function message(offset, change = {}) {
   return { type: "message", offset, id: `m${offset}`, user: BOB, at: "2026-11-20T09:41:00.000Z", text: `no. ${offset}`, ...change };
 }
 
-export function memoryStorage(saved = null) {
+// Keeps what it is given as a browser does: as a copy.
+export function memoryStorage() {
   return {
-    saved,
+    saved: null,
     load() {
-      return this.saved;
+      return JSON.parse(this.saved);
     },
     save(value) {
-      this.saved = value;
+      this.saved = value === null ? null : JSON.stringify(value);
     },
   };
+}
+
+// A BrowserStorage without a browser.
+export function valueStorage() {
+  const values = new Map();
+  return {
+    get: (key) => JSON.parse(values.get(key) ?? "null"),
+    set: (key, value) => (value === null ? values.delete(key) : values.set(key, JSON.stringify(value))),
+    values,
+  };
+}
+
+export function recordingListener() {
+  const heard = [];
+  const record = (name) => (...details) => heard.push([name, ...details]);
+  return { heard, changed() {}, welcomed: record("welcomed"), arrived: record("arrived"), caughtUp: record("caughtUp") };
 }

@@ -37,7 +37,12 @@ test("backticks make code, in which nothing is a link", () => {
 });
 
 test("a fence makes a block, with its language left out", () => {
-  assert.deepEqual(parse("```js\nlet a = `b`;\n```"), [{ kind: "block", text: "let a = `b`;" }]);
+  assert.deepEqual(parse("so:\n```js\nlet a = `b`;\n```\nthere"), [
+    { kind: "text", text: "so:" },
+    { kind: "block", text: "let a = `b`;" },
+    { kind: "text", text: "there" },
+  ]);
+  assert.deepEqual(parse("```one line```"), [{ kind: "block", text: "one line" }]);
 });
 
 test("no text is lost", () => {

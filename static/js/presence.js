@@ -1,0 +1,53 @@
+// Who is here, and who is typing; people, not sockets.
+
+const TYPING_LASTS = 6_000; // a client that types says so every 3 seconds
+
+export class Presence {
+  known = false; // whether the server tells
+  members = new Map(); // id → {id, name}; empty in rooms so large that only the count is told
+  count = 0;
+  #typing = new Map(); // id → {user, until}
+
+  welcome({ members, count }) {
+    this.known = members !== undefined || count !== undefined;
+    this.members = new Map((members ?? []).map((user) => [user.id, user]));
+    this.count = count ?? this.members.size;
+    this.#typing.clear();
+  }
+
+  change({ joined = [], left = [], count }) {
+    for (const user of joined) this.members.set(user.id, user);
+    for (const { id } of left) {
+      this.members.delete(id);
+      this.#typing.delete(id);
+    }
+    this.known = true;
+    this.count = count ?? this.members.size;
+  }
+
+  typed(user, now) {
+    this.#typing.set(user.id, { user, until: now + TYPING_LASTS });
+  }
+
+  // Their message is here, so they are done.
+  spoke(user) {
+    this.#typing.delete(user.id);
+  }
+
+  typing(now) {
+    return [...this.#typing.values()].filter(({ until }) => until > now).map(({ user }) => user);
+  }
+
+  // When the next one counts as no longer typing, or null.
+  nextChange(now) {
+    const ends = [...this.#typing.values()].map(({ until }) => until).filter((until) => until > now);
+    return ends.length ? Math.min(...ends) : null;
+  }
+
+  // Everybody by name, `me` first.
+  list(me) {
+    const others = [...this.members.values()].filter(({ id }) => id !== me?.id);
+    others.sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+    return me && this.members.has(me.id) ? [this.members.get(me.id), ...others] : others;
+  }
+}

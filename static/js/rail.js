@@ -1,0 +1,40 @@
+// The rooms where I have been, as they are seen: where I am, where something is new.
+
+import { atMost } from "./badge.js";
+import { avatar, element } from "./element.js";
+
+export class Rail {
+  #look = null;
+
+  // `actions` are {go(room), forget(room)}; `link(room)` is a room's address.
+  constructor({ list, me, dot }, { actions, link }) {
+    Object.assign(this, { list, me, dot, actions, link });
+  }
+
+  // `unread`: room → number of messages.
+  render({ rooms, room, me, unread }) {
+    const look = JSON.stringify([rooms, room, me, [...unread]]);
+    if (look === this.#look) return;
+    this.#look = look;
+    this.list.replaceChildren(...rooms.map((name) => this.#item(name, { current: name === room, unread: unread.get(name) ?? 0 })));
+    this.me.replaceChildren(...(me ? [avatar(me), element("bdi", {}, me.name)] : []));
+    this.dot.hidden = !rooms.some((name) => name !== room && unread.get(name) > 0);
+  }
+
+  #item(room, { current, unread }) {
+    const link = element("a", { href: this.link(room), "aria-current": current ? "page" : null }, element("bdi", {}, `# ${room}`));
+    if (unread > 0 && !current) {
+      link.append(
+        element("span", { class: "number", "aria-hidden": "true" }, atMost(unread)),
+        element("span", { class: "visually-hidden" }, `, ${atMost(unread)} unread`),
+      );
+    }
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // that opens another tab, as with any link
+      event.preventDefault();
+      this.actions.go(room);
+    });
+    const forget = element("button", { type: "button", class: "icon", "aria-label": `Remove ${room} from this list`, onclick: () => this.actions.forget(room) }, "×");
+    return element("li", {}, link, current ? null : forget);
+  }
+}

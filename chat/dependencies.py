@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Cookie, Depends, Query, WebSocketException
@@ -9,13 +11,12 @@ from fastapi.requests import HTTPConnection
 
 from chat import names
 from chat.auth import open_user
-from chat.events import Position
 from chat.exceptions import InvalidName
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode, User
 
 
-def get_manager(connection: HTTPConnection) -> ConnectionManager:
+async def get_manager(connection: HTTPConnection) -> ConnectionManager:
     """Return the app's one `ConnectionManager`."""
     manager: ConnectionManager = connection.app.state.manager
     return manager
@@ -36,10 +37,8 @@ async def get_cookie_or_token(
 
 async def get_room(item_id: str) -> str:
     """Return the room's name, normalised; refuse one that is not allowed."""
-    try:
+    with malformed_if(InvalidName):
         return names.room_name(item_id)
-    except InvalidName as error:
-        raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
 
 
 async def get_user(
@@ -47,21 +46,14 @@ async def get_user(
     name: Annotated[str | None, Query(description="the name to show to others")] = None,
 ) -> User:
     """Return the person behind the credential."""
-    try:
+    with malformed_if(InvalidName):
         return open_user(credential, name)
-    except InvalidName as error:
+
+
+@contextmanager
+def malformed_if(*kinds: type[Exception]) -> Iterator[None]:
+    """Refuse by code 4400 what raises an exception of those kinds in the block."""
+    try:
+        yield
+    except kinds as error:
         raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
-
-
-async def get_since(
-    since: Annotated[
-        str | None, Query(description="epoch:offset of the last message seen; what came after follows")
-    ] = None,
-) -> Position | None:
-    """Return where a client wants to go on."""
-    if since is None:
-        return None
-    epoch, _, offset = since.rpartition(":")
-    if not epoch or not offset.isdecimal() or not offset.isascii() or len(offset) > 15:
-        raise WebSocketException(CloseCode.MALFORMED, "since must be epoch:offset, as in the last welcome and message")
-    return Position(epoch, int(offset))

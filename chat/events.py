@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -67,6 +67,14 @@ class Position(NamedTuple):
 
     epoch: str
     offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the position that is written `epoch:offset`; raises `ValueError`."""
+        epoch, _, offset = text.rpartition(":")
+        if not epoch or not offset.isascii() or not offset.isdecimal() or len(offset) > 15:
+            raise ValueError(f"a position is epoch:offset, as in welcome and message, not {text[:64]!r}")
+        return cls(epoch, int(offset))
 
 
 class Receipt(NamedTuple):

@@ -19,7 +19,7 @@ from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
 from chat.frames import Batch, Payload
 from chat.group import Group
-from chat.protocol import Body, CloseCode, Gap, IsTyping, Status, User, encode
+from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Status, User, encode
 from chat.recovery import gap
 from chat.roster import PEOPLE, Change, Changes, People, Roster
 
@@ -27,6 +27,7 @@ logger = logging.getLogger("chat.room")
 
 TYPING = "typing"  # the kind of signal for it; its body is the `User`
 CHANGES_TOGETHER = 0.1  # seconds: who comes and goes within that time is told in one event
+COUNTS_TOGETHER = 1.0  # seconds: the same for a room in which only the number is told
 
 Greet = Callable[["Room", Connection, bool], Item]  # the bool: everything the member missed follows
 
@@ -112,7 +113,10 @@ class Room:
 
     def _changed(self, change: Change) -> None:
         if self._changes.add(change):
-            asyncio.get_running_loop().call_later(CHANGES_TOGETHER, self._tell_changes)
+            asyncio.get_running_loop().call_later(self._patience(), self._tell_changes)
+
+    def _patience(self) -> float:
+        return CHANGES_TOGETHER if self.roster.count <= LISTED_MEMBERS else COUNTS_TOGETHER
 
     def _tell_changes(self) -> None:
         if (presence := self._changes.sum(self.roster)) is not None:
@@ -258,14 +262,14 @@ class Room:
     async def _write_page(self, connection: Connection) -> None:
         """Write what the log has next for a member, but nothing that the room itself has yet to come to."""
         page = await self.feed.read_on(connection.position)
-        if page.position.epoch != self.feed.position.epoch or connection.position.offset > self.feed.position.offset:
+        epoch, end = self.feed.position
+        if page.position.epoch != epoch or (connection.position.epoch == epoch and connection.position.offset > end):
             await self.feed.catch_up()
             return
         if (missing := gap(connection.position, page)) is not None:
             metrics.gaps.inc()
             connection.send(missing)
             connection.position = Position(missing.epoch, missing.before - 1)
-        epoch, end = self.feed.position
         self._write(connection, [p for p in page.publications if p.epoch == epoch and p.offset <= end])
 
     def _write(self, connection: Connection, publications: list[Publication]) -> None:

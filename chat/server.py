@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -156,6 +158,8 @@ def serve(settings: Settings) -> None:
     Workers are processes of their own, which read their settings from the environment again.
     """
     check(settings)
+    # uvicorn, once it has stopped in peace, raises the signal again that told it to: that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="chat-metrics-") as shared:
         if settings.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, WebSocket
 
-from chat.dependencies import get_cookie_or_token, get_manager, get_room, get_since, get_user
+from chat.auth import open_user
+from chat.dependencies import get_cookie_or_token, get_manager, malformed_if
 from chat.events import Position
-from chat.manager import ConnectionManager
-from chat.protocol import DEFAULT_PAGE, MAX_PAGE, User
+from chat.exceptions import InvalidName
+from chat.names import room_name
+from chat.protocol import DEFAULT_PAGE, MAX_PAGE
 from chat.session import converse
 
 router = APIRouter()
@@ -24,17 +26,22 @@ async def echo(websocket: WebSocket) -> None:
         await websocket.send_text(f"Message text was: {text}")
 
 
-# `:path`, so that a name with a slash in it is refused with a reason and not as an unknown route.
+# `:path`, so that a name with a slash in it is refused with a reason and not as an unknown route. What can be worked
+# out without FastAPI is not made a dependency: each costs some 50 µs per connection.
 @router.websocket("/items/{item_id:path}/ws")
 async def room(
     websocket: WebSocket,
-    manager: Annotated[ConnectionManager, Depends(get_manager)],
+    item_id: str,
     credential: Annotated[str, Depends(get_cookie_or_token)],
-    room: Annotated[str, Depends(get_room)],
-    user: Annotated[User, Depends(get_user)],
-    since: Annotated[Position | None, Depends(get_since)],
+    name: Annotated[str | None, Query(description="the name to show to others")] = None,
+    since: Annotated[str | None, Query(description="epoch:offset of the last message seen")] = None,
     history: Annotated[int, Query(ge=0, le=MAX_PAGE, description="messages to replay, without since")] = DEFAULT_PAGE,
     q: int | None = None,
 ) -> None:
     """A room: plain text as in the tutorial, or chat.v1 if the client offers it."""
-    await converse(websocket, manager, room, user=user, credential=credential, q=q, since=since, newest=history)
+    with malformed_if(InvalidName, ValueError):
+        item_id = room_name(item_id)
+        user = open_user(credential, name)
+        position = None if since is None else Position.parse(since)
+    manager = await get_manager(websocket)
+    await converse(websocket, manager, item_id, user=user, credential=credential, q=q, since=position, newest=history)

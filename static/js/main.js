@@ -127,7 +127,7 @@ function wireWorld() {
 
 function wake() {
   if (document.hidden) view.saveDraft();
-  else if (navigator.onLine) conversation?.socket.wake();
+  else conversation?.socket.wake();
   view.changed();
 }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import secrets
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
+from websockets.asyncio.client import ClientConnection
 
-from tests.servers import ChatServer
+from tests.servers import ChatServer, TcpProxy
 
 expect.set_options(timeout=15_000)  # a machine that is busy with something else is no failure
 
@@ -20,7 +23,7 @@ expect.set_options(timeout=15_000)  # a machine that is busy with something else
 NETWORK_FAILURE = re.compile(r"WebSocket connection to .* failed|net::ERR_|Failed to load resource")
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "the browser tests need Chromium, and there is no `chromium` on the path; try scripts/setup dev"
@@ -33,11 +36,52 @@ async def browser() -> AsyncIterator[Browser]:
             yield launched
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chat() -> AsyncIterator[ChatServer]:
-    """A service with one worker and its rooms in memory."""
-    async with ChatServer() as server:
+    """A service with one worker, rooms in memory and no hurry, for all tests that do it no harm."""
+    async with ChatServer(CHAT_RATE_LIMIT="0", CHAT_PRESENCE_GRACE="1") as server:
         yield server
+
+
+@pytest.fixture
+def room() -> str:
+    """A room of the test's own."""
+    return f"room-{secrets.token_hex(4)}"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(chat: ChatServer) -> AsyncIterator[TcpProxy]:
+    """A way to the service that can be made bad."""
+    async with TcpProxy(chat.port) as bad_way:
+        yield bad_way
+
+
+@asynccontextmanager
+async def speaker(chat: ChatServer, room: str, name: str) -> AsyncIterator[Speaker]:
+    """Somebody in a room who needs no browser."""
+    path = f"/items/{room}/ws?token=token-of-{name}&name={name}"
+    async with chat.ws(path, subprotocols=["chat.v1"]) as socket:
+        yield Speaker(socket)
+
+
+class Speaker:
+    """Says things to a room, and waits until the server has them."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    async def say(self, *texts: str) -> None:
+        ids = [secrets.token_hex(8) for _ in texts]
+        for id, text in zip(ids, texts, strict=True):
+            await self.send(type="publish", id=id, text=text)
+        pending = set(ids)
+        while pending:
+            event = json.loads(await self._socket.recv())
+            if event["type"] == "ack":
+                pending.discard(event["id"])
+
+    async def send(self, **command: Any) -> None:
+        await self._socket.send(json.dumps(command))
 
 
 class Tab:
@@ -49,6 +93,9 @@ class Tab:
         self.root = page.locator("html")
         self.log = page.get_by_role("log")
         self.box = page.get_by_role("textbox", name=re.compile("^Message #"))
+        self.chip = page.locator("#chip")
+        self.banner = page.get_by_role("region", name="Connection")
+        self.pill = page.locator("#pill")
 
     async def visit(self, room: str) -> None:
         await self.page.goto(f"{self.address}/?room={room}")
@@ -74,12 +121,20 @@ class Tab:
         await expect(self.log.get_by_text(text, exact=True)).to_have_count(1)
         await expect(self.row(text)).to_have_attribute("data-state", "sent")
 
-    def row(self, text: str) -> Any:
+    def row(self, text: str) -> Locator:
         return self.log.get_by_role("listitem").filter(has=self.page.get_by_text(text, exact=True))
 
     async def texts(self) -> list[str]:
         """All messages in the log, from the oldest to the newest."""
         return await self.log.locator(".body").all_inner_texts()
+
+    def lines(self, kind: str) -> Locator:
+        """The rows of the log that are no messages: day, marker, notice, gap, edge."""
+        return self.log.locator(f".row-{kind}")
+
+    async def distance_from_bottom(self) -> float:
+        distance: float = await self.log.evaluate("log => log.scrollHeight - log.clientHeight - log.scrollTop")
+        return distance
 
     async def connection(self) -> str:
         return await self.root.get_attribute("data-connection") or ""
@@ -114,7 +169,7 @@ class People:
             self.complaints.append(said.text)
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def people(browser: Browser) -> AsyncIterator[People]:
     """Opens tabs; the test fails if any of their consoles holds an error or a warning."""
     everybody = People(browser)

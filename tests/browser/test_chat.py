@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import People
 from tests.servers import ChatServer, RedisServer, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-async def test_two_tabs_of_one_browser_chat(people: People, chat: ChatServer) -> None:
+
+async def test_two_tabs_of_one_browser_chat(people: People, chat: ChatServer, room: str) -> None:
     context = await people.context()
     ann, bob = [await people.tab(chat.url(""), context) for _ in range(2)]
-    await ann.join("foo", "Ann")
-    await bob.join("foo", "Bob")
+    await ann.join(room, "Ann")
+    await bob.join(room, "Bob")
     await ann.say("Hello from Ann")
     await bob.say("Hello from Bob")
     for tab in (ann, bob):
@@ -23,13 +26,13 @@ async def test_two_tabs_of_one_browser_chat(people: People, chat: ChatServer) ->
 
 
 async def test_people_on_different_workers_chat_over_redis(
-    people: People, shared_redis: RedisServer, prefix: str
+    people: People, shared_redis: RedisServer, prefix: str, room: str
 ) -> None:
     async with ChatServer(workers=2, CHAT_BROKER_URL=shared_redis.url, CHAT_BROKER_PREFIX=prefix) as chat:
         ann = await people.tab(chat.url(""))
         bob = await people.tab(chat.url(""))
-        await ann.join("foo", "Ann")
-        await bob.join("foo", "Bob")
+        await ann.join(room, "Ann")
+        await bob.join(room, "Bob")
 
         async def bob_is_elsewhere() -> bool:
             if await bob.worker() != await ann.worker():
@@ -47,10 +50,10 @@ async def test_people_on_different_workers_chat_over_redis(
         assert await ann.texts() == await bob.texts()
 
 
-async def test_rooms_are_apart(people: People, chat: ChatServer) -> None:
+async def test_rooms_are_apart(people: People, chat: ChatServer, room: str) -> None:
     ann, bob = [await people.tab(chat.url("")) for _ in range(2)]
-    await ann.join("foo", "Ann")
-    await bob.join("bar", "Bob")
+    await ann.join(room, "Ann")
+    await bob.join(f"{room}-2", "Bob")
     await ann.say("only for foo")
     await bob.say("only for bar")
     await ann.hears("only for foo")
@@ -58,9 +61,11 @@ async def test_rooms_are_apart(people: People, chat: ChatServer) -> None:
     assert await bob.texts() == ["only for bar"]
 
 
-async def test_a_reloaded_tab_is_back_in_its_room_as_the_same_person(people: People, chat: ChatServer) -> None:
+async def test_a_reloaded_tab_is_back_in_its_room_as_the_same_person(
+    people: People, chat: ChatServer, room: str
+) -> None:
     ann = await people.tab(chat.url(""))
-    await ann.join("foo", "Ann")
+    await ann.join(room, "Ann")
     await ann.say("still me?")
     await ann.hears("still me?")
     await ann.page.reload()

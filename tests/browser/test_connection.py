@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from tests.browser.conftest import People
-from tests.servers import ChatServer, RedisServer
+import pytest
+from playwright.async_api import Page, WebSocketRoute, expect
+
+from tests.browser.conftest import People, Tab, speaker
+from tests.servers import ChatServer, RedisServer, TcpProxy
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("stop", ["terminate", "kill"])
@@ -26,3 +31,214 @@ async def test_a_restarted_server_is_found_again(
             await tab.is_live()
             await tab.hears("while it was away")
             assert await tab.texts() == ["before", "while it was away"]
+
+
+async def test_what_was_missed_is_there_after_a_broken_connection(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    async with speaker(chat, room, "Bob") as bob:
+        await bob.say("one")
+        await ann.hears("one")
+        await proxy.refuse()
+        proxy.reset()
+        await ann.is_in_state("waiting")
+        await bob.say("two", "three")
+        await proxy.accept()
+        await ann.is_live()
+        assert await ann.texts() == ["one", "two", "three"]
+    await expect(ann.lines("marker")).to_have_count(1)
+    await expect(ann.page.get_by_role("status")).to_contain_text("2 messages while you were away")
+
+
+async def test_a_frozen_path_is_noticed_after_a_wake_and_left_behind(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    connection = await ann.connection()
+    proxy.freeze()
+    await wake(ann)
+    await expect(ann.root).not_to_have_attribute("data-state", "live", timeout=5_000)
+    proxy.thaw()
+    await wake(ann)
+    await ann.is_live()
+    assert await ann.connection() != connection
+
+
+async def test_a_message_said_while_disconnected_waits_and_survives_a_reload(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    await proxy.refuse()
+    proxy.reset()
+    await ann.is_in_state("waiting")
+    await ann.say("kept")
+    await expect(ann.row("kept").get_by_text("Waiting for the connection…")).to_be_visible()
+    await proxy.accept()
+    await ann.page.reload()
+    await ann.hears("kept")
+
+
+async def test_a_slow_path_shows_what_is_on_its_way(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    proxy.delay = 0.4
+    await ann.say("slowly")
+    await expect(ann.row("slowly")).to_have_attribute("data-state", "sending")
+    await expect(ann.row("slowly").get_by_text("Sending…")).to_be_visible()
+    await ann.hears("slowly")
+
+
+async def test_after_five_seconds_a_banner_offers_to_try_now(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    await proxy.refuse()
+    proxy.reset()
+    await expect(ann.chip).to_contain_text("Reconnecting…")
+    await expect(ann.banner).to_be_hidden()
+    await expect(ann.banner).to_contain_text("Connection lost.", timeout=8_000)
+    await expect(ann.page.get_by_role("alert")).to_contain_text("Connection lost.")
+    await proxy.accept()
+    await ann.banner.get_by_role("button", name="Try now").click()
+    await ann.is_live()
+    await expect(ann.banner).to_be_hidden()
+
+
+async def test_a_lost_acknowledgement_makes_no_second_message(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""))
+    lost = await break_connection_at_first_ack(ann.page)
+    await ann.join(room, "Ann")
+    await ann.say("only once")
+    await ann.hears("only once")
+    await ann.say("and on")
+    await ann.hears("and on")
+    assert await ann.texts() == ["only once", "and on"]
+    assert len(lost) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "sentence"),
+    [
+        (4401, "signed-out", "Your sign-in has expired. Enter a token to go on."),
+        (4403, "refused", "You don’t have access to #"),
+        (4408, "too-many-tabs", "is open in too many tabs."),
+    ],
+)
+async def test_a_refusal_says_what_to_do(
+    people: People, chat: ChatServer, room: str, code: int, state: str, sentence: str
+) -> None:
+    ann = await people.tab(chat.url(""))
+
+    async def refuse(socket: WebSocketRoute) -> None:
+        await socket.close(code=code)
+
+    await ann.page.route_web_socket("**/ws?*", refuse)
+    await ann.visit(room)
+    await ann.page.get_by_label("Name", exact=True).fill("Ann")
+    await ann.page.get_by_role("button", name="Join room").click()
+    await ann.is_in_state(state)
+    await expect(ann.banner).to_contain_text(sentence)
+
+
+async def test_a_new_token_lets_one_go_on_where_one_was(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""))
+    refusing = False
+
+    async def maybe_refuse(socket: WebSocketRoute) -> None:
+        if refusing and "token=fresh" not in socket.url:
+            await socket.close(code=4401)
+        else:
+            socket.connect_to_server()
+
+    await ann.page.route_web_socket("**/ws?*", maybe_refuse)
+    await ann.join(room, "Ann")
+    await ann.say("kept in sight")
+    await ann.hears("kept in sight")
+    refusing = True
+    await ann.page.evaluate("dispatchEvent(new Event('pagehide'))")
+    await ann.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    await ann.is_in_state("signed-out")
+    dialog = ann.page.get_by_role("dialog", name="Your sign-in has expired")
+    await dialog.get_by_label("New token").fill("fresh")
+    await dialog.get_by_role("button", name="Go on").click()
+    await ann.is_live()
+    await ann.hears("kept in sight")
+
+
+async def test_being_offline_is_said_and_nothing_is_lost(people: People, chat: ChatServer, room: str) -> None:
+    context = await people.context()
+    ann = await people.tab(chat.url(""), context)
+    await ann.join(room, "Ann")
+    await context.set_offline(True)
+    await expect(ann.chip).to_contain_text("You’re offline", timeout=20_000)
+    await ann.say("from the tunnel")
+    await context.set_offline(False)
+    await ann.hears("from the tunnel")
+    await ann.is_live()
+
+
+async def test_fifty_reconnects_leave_nothing_behind(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.page.clock.install()
+    await ann.join(room, "Ann")
+    await ann.say("still here")
+    await ann.hears("still here")
+    sizes = []
+    for rounds in (5, 45):
+        for _ in range(rounds):
+            proxy.reset()
+            await ann.is_in_state("waiting")
+            await ann.page.clock.fast_forward(31_000)
+            await ann.is_live()
+        sizes.append(await size_of(ann.page))
+    assert await ann.texts() == ["still here"]
+    early, late = sizes
+    assert late["Nodes"] <= early["Nodes"] + 20
+    assert late["JSEventListeners"] <= early["JSEventListeners"] + 5
+    assert late["JSHeapUsedSize"] <= early["JSHeapUsedSize"] * 1.25
+
+
+async def wake(tab: Tab) -> None:
+    await tab.page.evaluate("dispatchEvent(new Event('online'))")
+
+
+async def break_connection_at_first_ack(page: Page) -> list[str]:
+    """Returns the list in which the lost acknowledgement will be."""
+    lost: list[str] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        async def forward(frame: str | bytes) -> None:
+            event = json.loads(frame)
+            if event["type"] == "ack" and not lost:
+                lost.append(event["id"])
+                await socket.close(code=1012)
+            else:
+                socket.send(frame)
+
+        server.on_message(forward)
+
+    await page.route_web_socket("**/ws?*", connect)
+    return lost
+
+
+async def size_of(page: Page) -> dict[str, float]:
+    """How much the page holds, after everything that can go is gone."""
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Performance.enable")
+    await devtools.send("HeapProfiler.enable")
+    for _ in range(2):
+        await devtools.send("HeapProfiler.collectGarbage")
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    await devtools.detach()
+    return {metric["name"]: metric["value"] for metric in metrics}

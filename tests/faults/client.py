@@ -79,6 +79,8 @@ class Client:
         assert self._task is not None
         for handle in self._later:
             handle.cancel()
+        if self._stalled:
+            self.drop()  # a closing handshake would never end
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task

@@ -20,6 +20,7 @@ from chat.tail import Tail
 logger = logging.getLogger("chat.feed")
 
 PAGE = 128  # messages that are read from the log at once
+CATCH_UP_TIMEOUT = 5.0  # seconds
 TAIL_BYTES = 262_144  # of message bodies that a room keeps on the worker
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -42,6 +43,7 @@ class Feed:
         spawn: Spawn,
     ) -> None:
         self.position = Position("", 0)  # up to where publications were handed on
+        self.degraded = False  # the broker is away, or what was missed meanwhile is not read yet
         self.tail = Tail(end=0, limit=TAIL_BYTES)
         self._room = room
         self._broker = broker
@@ -79,11 +81,14 @@ class Feed:
         elif event is Link.UP:
             self._recover()
         else:
+            self.degraded = True
             self._deliver(Status("degraded"))
 
     async def catch_up(self) -> None:
-        """Come up to where the log stands now, if this worker is behind it."""
-        await asyncio.wait({self._recover()})
+        """Come up to where the log stands now, if this worker is behind it; raises `BrokerUnavailable`."""
+        _, pending = await asyncio.wait({self._recover()}, timeout=CATCH_UP_TIMEOUT)
+        if pending:
+            raise BrokerUnavailable("the broker does not say what was missed")
 
     async def read_on(self, position: Position) -> Page:
         """Read the log's next page after a position, or its oldest if the position is of another epoch."""
@@ -104,7 +109,7 @@ class Feed:
         return self._recovery
 
     async def _read_what_was_missed(self) -> None:
-        """Come up to the log's end, by the same door as live traffic; then say that all is well."""
+        """Come up to the log's end, by the same door as live traffic; then say, after an outage, that all is well."""
         waits = delays(first=0.05, most=0.8)
         try:
             while self._missed_more:
@@ -114,12 +119,16 @@ class Feed:
                 except BrokerUnavailable:
                     self._missed_more = True
                     await asyncio.sleep(next(waits))
-            self._deliver(Status("ok"))
+            if self.degraded:
+                self.degraded = False
+                self._deliver(Status("ok"))
         finally:
             self._recovery = None
 
     async def _read_to_the_end(self) -> None:
         end = None
+        # A store that lost its newest messages goes on behind what this worker has seen, before anybody publishes.
+        await self._broker.position(self._room, seen=self.position)
         while end is None or self.position.offset < end.offset:
             # Whatever is heard of from here on and is not next may be missing in the page: it sets this again.
             self._missed_more = False

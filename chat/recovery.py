@@ -42,3 +42,13 @@ def gap(position: Position, page: Page) -> Gap | None:
     if first > position.offset + 1:
         return Gap(after=position.offset, before=first, reason="trimmed", epoch=epoch)
     return None
+
+
+def following(position: Position, page: Page, *, end: int) -> list[Publication]:
+    """Return what of `page` follows `position` without a hole, up to offset `end`."""
+    found: list[Publication] = []
+    for publication in page.publications:
+        if place(position, publication) is Place.NEXT and publication.offset <= end:
+            found.append(publication)
+            position = Position(publication.epoch, publication.offset)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -19,8 +20,8 @@ from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
 from chat.frames import Batch, Payload
 from chat.group import Group
-from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Status, User, encode
-from chat.recovery import gap
+from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Presence, Status, User, encode
+from chat.recovery import following, gap
 from chat.roster import PEOPLE, Change, Changes, People, Roster
 
 logger = logging.getLogger("chat.room")
@@ -38,6 +39,26 @@ class Start(NamedTuple):
     position: Position
     missing: Gap | None
     recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What members were told that is in no log: whether the broker is away, who is here, how many."""
+
+    degraded: bool
+    people: dict[str, User]
+    count: int
+
+    def since(self, before: Told) -> list[Item]:
+        """Return what tells a member of all that, who was told only as much as `before`."""
+        items: list[Item] = []
+        if self.degraded != before.degraded:
+            items.append(Status("degraded" if self.degraded else "ok"))
+        joined = [user for id, user in self.people.items() if before.people.get(id) != user]
+        left = [user for id, user in before.people.items() if id not in self.people] if self.people else []
+        if joined or left or self.count != before.count:
+            items.append(Presence(joined, left, self.count))
+        return items
 
 
 class Room:
@@ -60,6 +81,7 @@ class Room:
         self._stall_timeout = stall_timeout  # seconds; 0: no limit
         self._spawn = spawn
         self._changes = Changes()  # of the roster, not told to the members yet
+        self._told = Told(False, {}, 0)  # what the members know
         self._live: dict[str, Group] = {}  # by codec name
         self._due: list[Item] = []  # taken, but not written yet
         self._written = Position("", 0)  # up to where publications were written to the live members
@@ -73,6 +95,7 @@ class Room:
         await self.feed.open()
         self.roster.become(await self._broker.roster(self.name), own="")
         self._written = self.feed.position
+        self._note_told()
         self.opened.set_result(None)
 
     async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
@@ -125,9 +148,14 @@ class Room:
     # --- to the members ---
 
     def _deliver(self, item: Item) -> None:
+        if isinstance(item, Presence | Status):
+            self._note_told()
         if not self._due:
             asyncio.get_running_loop().call_soon(self._flush)
         self._due.append(item)
+
+    def _note_told(self) -> None:
+        self._told = Told(self.feed.degraded, {user.id: user for user in self.roster.listed()}, self.roster.count)
 
     def _flush(self) -> None:
         """Write what is due to every live member, once."""
@@ -222,19 +250,21 @@ class Room:
             self._group_of(connection).discard(connection)
             connection.live = False
             connection.position = self._written
-            if connection.closing:
-                return
-            self._spawn(self._catch_up(connection, afterwards=Status("ok")))  # it may miss the end of an outage
+            if not connection.closing:
+                self._spawn(self._catch_up(connection, told=self._told))
 
-    async def _catch_up(self, connection: Connection, *, afterwards: Item | None = None) -> None:
-        """Give a member what it has not got yet, as fast as it reads, and make it live; then say `afterwards`."""
+    async def _catch_up(self, connection: Connection, *, told: Told | None = None) -> None:
+        """Give a member what it has not got yet, as fast as it reads, and make it live.
+
+        `told`: what it was told last of what is in no log.
+        """
         waits = delays(first=0.05, most=0.8)
         while connection.id in self.members and not connection.closing:
             try:
                 await connection.writable(self._stall_timeout)
                 if self._promote(connection):
-                    if afterwards is not None:
-                        connection.send(afterwards)
+                    if told is not None:
+                        connection.send(*self._told.since(told))
                     return
                 if not connection.transport.paused:
                     await self._write_page(connection)
@@ -267,10 +297,13 @@ class Room:
             await self.feed.catch_up()
             return
         if (missing := gap(connection.position, page)) is not None:
+            if missing.before - 1 > end:
+                await self.feed.catch_up()
+                return
             metrics.gaps.inc()
             connection.send(missing)
             connection.position = Position(missing.epoch, missing.before - 1)
-        self._write(connection, [p for p in page.publications if p.epoch == epoch and p.offset <= end])
+        self._write(connection, following(connection.position, page, end=end))
 
     def _write(self, connection: Connection, publications: list[Publication]) -> None:
         if publications:

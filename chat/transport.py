@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from chat.frames import Batch
 
+CLOSE_TIMEOUT = 10.0  # seconds in which a client that does not read can still learn why it is closed
 EXTENSION = "chat.transport"  # under this name a server that takes ready-made frames puts a `Transport` into the scope
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
@@ -101,8 +102,9 @@ class AsgiTransport:
             self._close = {"type": "websocket.close", "code": code, "reason": reason}
             self._wake.set()
             self._say_closed()
-            if self.paused and self._listener is not None:
-                self._listener.unclosable()
+            if self.paused:
+                self._queue.clear()
+                asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._insist)
 
     async def closed(self) -> None:
         await self._ended.wait()
@@ -134,6 +136,10 @@ class AsgiTransport:
             self.paused = False
             if self._listener is not None:
                 self._listener.resumed()
+
+    def _insist(self) -> None:
+        if self._listener is not None and not self._ended.is_set():
+            self._listener.unclosable()
 
     def _say_closed(self) -> None:
         if self._listener is not None:

@@ -93,8 +93,8 @@ class Broker(ABC):
         """Tell all subscribers something that is not kept."""
 
     @abstractmethod
-    async def position(self, room: str) -> Position:
-        """Return where the log stands; a room that has none gets an epoch."""
+    async def position(self, room: str, *, seen: Position | None = None) -> Position:
+        """Return where the log stands; a room that has none gets an epoch. `seen`: as in `publish`."""
 
     @abstractmethod
     async def history(

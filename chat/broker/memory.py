@@ -63,7 +63,7 @@ class MemoryBroker(Broker):
     async def signal(self, room: str, signal: Signal) -> None:
         await self.broadcast.publish(room, signal)
 
-    async def position(self, room: str) -> Position:
+    async def position(self, room: str, *, seen: Position | None = None) -> Position:
         log = self._log(room)
         return Position(log.epoch, log.offset)
 

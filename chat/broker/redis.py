@@ -173,15 +173,20 @@ class RedisBackend(BroadcastBackend):
             RedisConnection.open(self.address, patience=self._patience) as commands,
             RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed) as subscriber,
         ):
-            await self._resubscribe(subscriber)
-            self.commands, self._subscriber = commands, subscriber
-            logger.info("Redis at %s: connected", self.address)
-            self._tell(Link.UP)
+            self._subscriber = (
+                subscriber  # first: a channel that is asked for from here on is subscribed by `subscribe`
+            )
             try:
+                await self._resubscribe(subscriber)
+                self.commands = commands
+                logger.info("Redis at %s: connected", self.address)
+                self._tell(Link.UP)
                 yield commands, subscriber
             finally:
-                self.commands = self._subscriber = None
-                self._tell(Link.DOWN)
+                self._subscriber = None
+                if self.commands is not None:
+                    self.commands = None
+                    self._tell(Link.DOWN)
 
     async def _resubscribe(self, subscriber: RedisConnection) -> None:
         # The pulse comes last: subscriptions are confirmed in order, so with it all are.
@@ -286,11 +291,10 @@ class RedisBroker(Broker):
     async def signal(self, room: str, signal: Signal) -> None:
         await self._call(self._redis.link().call("PUBLISH", self.channel(room), serialise(signal)))
 
-    async def position(self, room: str) -> Position:
+    async def position(self, room: str, *, seen: Position | None = None) -> Position:
         channel = self.channel(room)
-        epoch, offset = await self._call(
-            POSITION.call(self._redis.link(), (f"{channel}:log", f"{channel}:head"), new_epoch(), HEAD_TTL)
-        )
+        keys = (f"{channel}:log", f"{channel}:head")
+        epoch, offset = await self._call(POSITION.call(self._redis.link(), keys, new_epoch(), HEAD_TTL, *(seen or ())))
         return Position(epoch.decode(), offset)
 
     async def history(

@@ -53,6 +53,14 @@ class Member:
             pass
         return event
 
+    async def say(self, text: str) -> Json:
+        """Say something, and wait until it is heard; returns the message."""
+        id = f"said-{len(self.seen)}"
+        await self.send("publish", id=id, text=text)
+        while (message := await self.event("message"))["id"] != id:
+            pass
+        return message
+
     async def messages(self, count: int) -> list[Json]:
         return [await self.event("message") for _ in range(count)]
 

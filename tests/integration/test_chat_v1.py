@@ -233,9 +233,10 @@ async def test_how_many_are_replayed_can_be_chosen(server: ChatServer, room: str
     """From none to 200."""
     async with join(server, room) as ada:
         for number in range(5):
-            await ada.ask("publish", text=str(number))
+            await ada.send("publish", text=str(number))
+        await ada.messages(5)
         async with join(server, room, query=f"history={count}") as late:
-            await ada.ask("publish", text="live")
+            await ada.say("live")
             heard = await late.messages(min(count, 5) + 1)
     assert [message["offset"] for message in heard] == list(range(6 - min(count, 5), 7))
 
@@ -243,7 +244,7 @@ async def test_how_many_are_replayed_can_be_chosen(server: ChatServer, room: str
 async def test_who_comes_back_gets_what_it_missed(server: ChatServer, room: str) -> None:
     """From `since` on: all of it, once."""
     async with join(server, room) as ada:
-        await ada.ask("publish", text="seen")
+        await ada.say("seen")
         epoch = ada.welcome["epoch"]
         for number in range(300):
             await ada.send("publish", text=str(number))
@@ -257,10 +258,10 @@ async def test_who_comes_back_gets_what_it_missed(server: ChatServer, room: str)
 async def test_who_missed_nothing_gets_nothing(server: ChatServer, room: str) -> None:
     """Recovered, and no message before the next one."""
     async with join(server, room) as ada:
-        await ada.ask("publish", text="seen")
+        await ada.say("seen")
         async with join(server, room, query=f"since={ada.welcome['epoch']}:1") as back:
             assert back.welcome["recovered"]
-            await ada.ask("publish", text="next")
+            await ada.say("next")
             assert (await back.event("message"))["offset"] == 2
 
 
@@ -268,7 +269,7 @@ async def test_who_missed_nothing_gets_nothing(server: ChatServer, room: str) ->
 async def test_another_epoch_is_a_gap(server: ChatServer, room: str, since: str) -> None:
     """Then what there is follows."""
     async with join(server, room) as ada:
-        await ada.ask("publish", text="there")
+        await ada.say("there")
         async with join(server, room, query=f"since={since}") as back:
             gap = await back.event("gap")
             message = await back.event("message")
@@ -280,7 +281,7 @@ async def test_another_epoch_is_a_gap(server: ChatServer, room: str, since: str)
 async def test_an_offset_from_the_future_is_said_to_be_wrong(server: ChatServer, room: str) -> None:
     """A log that lost its end is not what the client has seen."""
     async with join(server, room) as ada:
-        await ada.ask("publish", text="there")
+        await ada.say("there")
         async with join(server, room, query=f"since={ada.welcome['epoch']}:99") as back:
             assert not back.welcome["recovered"]
 
@@ -356,7 +357,7 @@ async def test_a_reload_is_no_leave(server: ChatServer, room: str) -> None:
             await ada.event("presence")
         async with join(server, room, token="secret-2"):
             await asyncio.sleep(0.5)  # longer than the grace time of these servers
-            await ada.ask("publish", text="end")
+            await ada.say("end")
             await ada.ask("ping")
     left = [user["id"] for event in ada.seen if event["type"] == "presence" for user in event["left"]]
     assert grace.id not in left

@@ -101,9 +101,9 @@ async def test_members_of_chat_v1_read_what_tutorial_clients_say(server: ChatSer
 async def test_nothing_of_before_is_replayed(server: ChatServer, room: str) -> None:
     """A tutorial client sees what is said while it is there, as in the tutorial."""
     async with join(server, room) as ada:
-        await ada.ask("publish", text="before")
+        await ada.say("before")
         async with tutorial_client(server, room, "Grace") as grace:
-            await ada.ask("publish", text="now")
+            await ada.say("now")
             assert str((await received(grace, 1))[0]).endswith("says: now")
 
 

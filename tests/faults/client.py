@@ -141,6 +141,11 @@ class Client:
         """Wait until everything it published is acknowledged."""
         await self._until(lambda: not self.unacknowledged, f"{self} has every ack", within=within)
 
+    @property
+    def last_ack(self) -> Place:
+        """Where the last message stands that was acknowledged."""
+        return next(reversed(self.acks.values()))
+
     async def got(self, text: str, *, within: float = 30) -> None:
         await self._until(lambda: text in self.texts(), f"{self} got {text!r}", within=within)
 

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat.exceptions import SettingsError
 
-BROKER_SCHEMES = ("memory", "redis", "rediss", "unix")
+BROKER_SCHEMES = ("memory", "redis", "rediss", "redis+sentinel", "unix")
 
 
 def _known_broker(url: str) -> str:
@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     ] = "info"
 
     broker_url: Annotated[
-        str, AfterValidator(_known_broker), Field(description="memory://, redis://, rediss:// or unix:// address")
+        str,
+        AfterValidator(_known_broker),
+        Field(description="memory://, redis://, rediss://, redis+sentinel:// or unix://"),
     ] = "memory://"
     broker_prefix: Annotated[
         str, Field(pattern=r"^[\w.:-]{1,64}$", description="what every key and channel in the broker starts with")

@@ -17,8 +17,9 @@ from broadcaster._base import Event
 
 from chat import metrics, protocol
 from chat.backoff import delays
+from chat.broker.address import Address
 from chat.broker.base import BEATS_MISSED, Beat, Broker, new_epoch
-from chat.broker.resp import Address, RedisConnection, RedisError
+from chat.broker.resp import RedisConnection, RedisError
 from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
 from chat.protocol import User
@@ -146,6 +147,11 @@ class RedisBackend(BroadcastBackend):
         if self.commands is None:
             raise BrokerUnavailable("the broker is away at the moment")
         return self.commands
+
+    def drop(self, reason: str) -> None:
+        """Give the link up and make a new one."""
+        if self.commands is not None:
+            self.commands.close(reason)
 
     async def _supervise(self, tried: asyncio.Future[None]) -> None:
         """Keep the link up until cancelled; `tried` is done after the first try."""
@@ -353,7 +359,9 @@ class RedisBroker(Broker):
         try:
             return await reply
         except RedisError as error:
-            # Out of memory, read only after a failover, still loading: all of them pass.
+            # Out of memory, still loading, a replica now: all of them pass.
+            if str(error).startswith("READONLY"):
+                self._redis.drop("it became a replica")  # to be asked again where the master is
             raise BrokerUnavailable(f"the broker refused: {error}") from error
 
 

@@ -7,17 +7,15 @@ docs/design.md). Commands that are issued in one turn of the event loop leave in
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.connection import parse_url
 
-from chat.exceptions import BrokerError, BrokerUnavailable, SettingsError
+from chat.broker.address import Address
+from chat.exceptions import BrokerError, BrokerUnavailable
 
 MAX_PENDING = 20_000  # commands without an answer yet; more than that means that the broker does not keep up
 
@@ -26,40 +24,6 @@ _INCOMPLETE = object()
 
 class RedisError(BrokerError):
     """Redis' own error reply."""
-
-
-class Address:
-    """Where Redis is and how to sign in there, from a URL as redis-py reads it."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            options: dict[str, Any] = dict(parse_url(url))
-        except ValueError as error:
-            raise SettingsError(f"CHAT_BROKER_URL cannot be read: {error}") from None
-        kind = options.get("connection_class", Connection)
-        self.path: str | None = options.get("path") if kind is UnixDomainSocketConnection else None
-        self.host: str = options.get("host", "localhost")
-        self.port: int = options.get("port", 6379)
-        self.db: int = options.get("db", 0)
-        self.username: str = options.get("username") or "default"
-        self.password: str | None = options.get("password")
-        self.tls = _tls(options) if kind is SSLConnection else None
-
-    def __str__(self) -> str:
-        """Without the credentials."""
-        return self.path or f"{self.host}:{self.port}/{self.db}"
-
-
-def _tls(options: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path"))
-    if options.get("ssl_certfile"):
-        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"), options.get("ssl_password"))
-    if str(options.get("ssl_check_hostname", True)).lower() in {"false", "no", "0"}:
-        context.check_hostname = False
-    if str(options.get("ssl_cert_reqs", "required")).lower() == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class RedisConnection(asyncio.Protocol):
@@ -106,7 +70,8 @@ class RedisConnection(asyncio.Protocol):
         if address.path is not None:
             await self._loop.create_unix_connection(lambda: self, address.path)
         else:
-            await self._loop.create_connection(lambda: self, address.host, address.port, ssl=address.tls)
+            host, port = await address.locate()
+            await self._loop.create_connection(lambda: self, host, port, ssl=address.tls)
 
     async def _sign_in(self, address: Address) -> None:
         signature = () if address.password is None else ("AUTH", address.username, address.password)

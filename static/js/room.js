@@ -148,9 +148,16 @@ export class RoomView {
   #moved() {
     if (this.#conversation === null) return;
     this.#look();
-    if (this.scroll.isNearTop && this.#conversation.pages.older === "idle") this.#conversation.showOlder();
-    if (this.scroll.isNearBottom && this.#conversation.pages.newer === "idle") this.#conversation.showNewer();
+    this.#turnPage();
     this.changed();
+  }
+
+  // Near an end of the window, what lies beyond comes without being asked for; after a failure it has to be.
+  #turnPage() {
+    const { pages, socket } = this.#conversation;
+    if (socket.state !== "live") return;
+    if (this.scroll.isNearTop && pages.older === "idle") this.#conversation.showOlder();
+    if (this.scroll.isNearBottom && pages.newer === "idle") this.#conversation.showNewer();
   }
 
   #look() {
@@ -173,6 +180,7 @@ export class RoomView {
       next = this.#drawAround(now);
     });
     this.#drawPill();
+    this.#turnPage();
     this.#drawAgain(next);
   }
 

@@ -5,6 +5,7 @@ const AT_BOTTOM = 64; // pixels
 export class Scroll {
   pinned = true;
   #goingDown = false; // a smooth scroll to the bottom is under way
+  #top = 0; // where the log stood when we last knew
 
   constructor(log, { moved }) {
     this.log = log;
@@ -21,6 +22,7 @@ export class Scroll {
     change();
     if (this.pinned) this.toBottom();
     else if (anchor?.row.isConnected) this.log.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
+    this.#top = this.log.scrollTop;
   }
 
   toBottom({ smooth = false } = {}) {
@@ -28,6 +30,7 @@ export class Scroll {
     if (!smooth && this.#goingDown) return;
     this.#goingDown = smooth && this.#distance() > 0;
     this.log.scrollTo({ top: this.log.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+    this.#top = this.log.scrollTop;
   }
 
   byPage(direction) {
@@ -47,10 +50,14 @@ export class Scroll {
     return this.#distance() < this.log.clientHeight;
   }
 
+  // Only who moves up leaves the bottom: it may have moved down before the scroll to it is reported.
   #scrolled(moved) {
+    const { scrollTop } = this.log;
     const atBottom = this.#distance() <= AT_BOTTOM;
     if (atBottom) this.#goingDown = false;
-    if (!this.#goingDown) this.pinned = atBottom;
+    if (atBottom) this.pinned = true;
+    else if (scrollTop < this.#top) this.pinned = false;
+    this.#top = scrollTop;
     moved();
   }
 
@@ -58,10 +65,10 @@ export class Scroll {
     return this.log.scrollHeight - this.log.clientHeight - this.log.scrollTop;
   }
 
+  // Of the messages: lines between them, such as the day's, do not keep their place among them.
   #firstVisible() {
     const edge = this.log.getBoundingClientRect().top;
-    const rows = this.log.querySelector("ol").children;
-    for (const row of rows) {
+    for (const row of this.log.querySelectorAll(".row-message")) {
       const { top, bottom } = row.getBoundingClientRect();
       if (bottom > edge) return { row, top };
     }

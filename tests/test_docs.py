@@ -1,0 +1,64 @@
+"""What the documentation says of names, defaults and other files is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter, Gauge
+
+from chat import metrics, protocol
+from chat.settings import Settings
+from tests.servers import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def without_code(page: str) -> str:
+    return re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """To a file in the repository, and to a heading in it."""
+    lost = []
+    for target in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", without_code(path.read_text())):
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text())):
+            lost.append(target)
+    assert lost == []
+
+
+def test_the_readme_has_every_setting_with_its_default() -> None:
+    """One line each, in the order of the class."""
+    readme = (ROOT / "README.md").read_text()
+    table = re.search(r"<!-- settings: begin -->(.*?)<!-- settings: end -->", readme, re.DOTALL)
+    assert table is not None
+    rows = re.findall(r"^\| `(CHAT_\w+)` \| `(.*?)` \|", table[1], re.MULTILINE)
+    assert rows == [(f"CHAT_{name.upper()}", str(field.default)) for name, field in Settings.model_fields.items()]
+
+
+def test_the_specification_has_every_close_code_command_and_event() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    codes = [str(int(code)) for code in protocol.CloseCode]
+    assert [code for code in codes if not re.search(rf"^\| {code} \|", page, re.MULTILINE)] == []
+    assert [str(code) for code in protocol.ErrorCode if f"| `{code}` |" not in page] == []
+    kinds = [kind.__struct_config__.tag for kind in (*protocol.Command.__args__, *protocol.Event.__args__)]
+    assert [kind for kind in kinds if f'{{"type":"{kind}"' not in page] == []
+
+
+def test_operations_names_every_metric() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    names = [
+        next(iter(metric.describe())).name for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge)
+    ]
+    assert len(names) > 5
+    assert [name for name in names if not re.search(rf"^\| `{name}(_total)?(\{{\w+\}})?` \|", page, re.MULTILINE)] == []

@@ -121,7 +121,11 @@ class RedisServer(Process):
         super().__init__()
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        keeping = ("--appendonly", "no") if data is None else ("--appendonly", "yes", "--dir", str(data))
+        keeping = (
+            ("--appendonly", "no", "--dir", str(self.folder))
+            if data is None
+            else ("--appendonly", "yes", "--dir", str(data))
+        )
         self._arguments = ("--save", "", *keeping, *arguments)
 
     async def __aenter__(self) -> Self:

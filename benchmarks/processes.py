@@ -94,7 +94,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(2)
+        process.wait(0.5)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(PATIENCE)

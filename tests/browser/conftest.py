@@ -138,6 +138,16 @@ class Tab:
         distance: float = await self.log.evaluate("log => log.scrollHeight - log.clientHeight - log.scrollTop")
         return distance
 
+    async def scroll_to(self, top: int) -> None:
+        """Scroll the log, and wait until the page has noticed."""
+        await self.log.evaluate(
+            """async (log, top) => {
+                log.scrollTo({top, behavior: "instant"});
+                for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+            }""",
+            top,
+        )
+
     async def connection(self) -> str:
         return await self.root.get_attribute("data-connection") or ""
 

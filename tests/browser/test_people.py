@@ -1,0 +1,140 @@
+"""Who is here and who types; and one person with several tabs and rooms."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.browser.conftest import People, Tab, speaker
+from tests.servers import ChatServer, TcpProxy
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def listed(tab: Tab) -> Locator:
+    return tab.page.get_by_role("complementary", name="People").get_by_role("listitem").locator(".who")
+
+
+async def test_people_are_listed_and_their_coming_and_going_is_one_quiet_line(
+    people: People, chat: ChatServer, room: str
+) -> None:
+    ann = await people.tab(chat.url(""))
+    await ann.join(room, "Ann")
+    await expect(listed(ann)).to_have_text(["Ann (you)"])
+    async with speaker(chat, room, "Bob"), speaker(chat, room, "Cleo"):
+        await expect(listed(ann)).to_have_text(["Ann (you)", "Bob", "Cleo"])
+        await expect(ann.page.get_by_role("heading", name="People (3)")).to_be_visible()
+        await expect(ann.lines("notice")).to_have_text(re.compile("^(Bob and Cleo|Cleo and Bob) joined$"))
+        async with speaker(chat, room, "Bob"):
+            pass  # a second connection of the same person is no news
+        await ann.say("hello both")
+        await ann.hears("hello both")
+    await expect(listed(ann)).to_have_text(["Ann (you)"])
+    await expect(ann.lines("notice").last).to_have_text(re.compile("^(Bob and Cleo|Cleo and Bob) left$"))
+
+
+async def test_a_reload_is_no_leave(people: People, chat: ChatServer, room: str) -> None:
+    ann, bob = [await people.tab(chat.url("")) for _ in range(2)]
+    await ann.join(room, "Ann")
+    await bob.join(room, "Bob")
+    await expect(listed(ann)).to_have_text(["Ann (you)", "Bob"])
+    await bob.page.reload()
+    await bob.is_live()
+    await bob.say("back")
+    await ann.hears("back")
+    await expect(ann.lines("notice")).to_have_text("Bob joined")
+
+
+async def test_typing_is_shown_until_the_message_comes(people: People, chat: ChatServer, room: str) -> None:
+    ann, bob = [await people.tab(chat.url("")) for _ in range(2)]
+    await ann.join(room, "Ann")
+    await bob.join(room, "Bob")
+    place = await ann.box.bounding_box()
+    await bob.box.press_sequentially("hi")
+    await expect(ann.page.get_by_text("Bob is typing…")).to_be_visible()
+    assert await ann.box.bounding_box() == place
+    await expect(bob.page.get_by_text("Bob is typing…")).to_be_hidden()
+    await bob.box.press("Enter")
+    await ann.hears("hi")
+    await expect(ann.page.get_by_text("Bob is typing…")).to_be_hidden()
+
+
+async def test_while_disconnected_the_list_says_how_old_it_is(
+    people: People, chat: ChatServer, room: str, proxy: TcpProxy
+) -> None:
+    ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.join(room, "Ann")
+    await proxy.refuse()
+    proxy.reset()
+    await expect(ann.page.get_by_role("complementary", name="People")).to_contain_text("As of")
+    await proxy.accept()
+    await ann.is_live()
+    await expect(ann.page.get_by_role("complementary", name="People")).not_to_contain_text("As of")
+
+
+async def test_two_tabs_with_one_token_are_one_person(people: People, chat: ChatServer, room: str) -> None:
+    context = await people.context()
+    tabs = [await people.tab(chat.url(""), context) for _ in range(2)]
+    for tab in tabs:
+        await tab.visit(room)
+        await tab.page.get_by_label("Name", exact=True).fill("Ann")
+        await tab.page.get_by_text("Use a token").click()
+        await tab.page.get_by_label("Token", exact=True).fill("the-token-of-ann")
+        await tab.page.get_by_role("button", name="Join room").click()
+        await tab.is_live()
+        assert "the-token-of-ann" not in tab.page.url
+    here, there = tabs
+    await here.say("from here")
+    await there.hears("from here")
+    await expect(there.row("from here").get_by_text("You", exact=True)).to_be_visible()
+    await expect(listed(there)).to_have_text(["Ann (you)"])
+    kept = await here.page.evaluate("JSON.stringify(localStorage)")
+    assert "the-token-of-ann" not in kept
+
+
+async def test_rooms_i_was_in_are_one_click_away(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""))
+    await ann.join(room, "Ann")
+    await ann.say("in the first")
+    await ann.hears("in the first")
+    rooms = ann.page.get_by_role("navigation", name="Rooms")
+    await rooms.get_by_label("Another room").fill(f"{room}-2")
+    await rooms.get_by_role("button", name="Open").click()
+    await expect(ann.page).to_have_title(f"#{room}-2 – Broadcaster")
+    await ann.is_live()
+    assert await ann.texts() == []
+    await ann.page.go_back()
+    await ann.hears("in the first")
+    await expect(rooms.get_by_role("link", name=f"# {room}", exact=True)).to_have_attribute("aria-current", "page")
+    assert ann.page.url.endswith(f"/?room={room}")
+
+
+async def test_leaving_leads_back_to_the_form_with_everything_filled_in(
+    people: People, chat: ChatServer, room: str
+) -> None:
+    ann = await people.tab(chat.url(""))
+    await ann.join(room, "Ann")
+    await ann.page.get_by_role("button", name="Menu").click()
+    await ann.page.get_by_role("button", name="Leave this room").click()
+    await expect(ann.page.get_by_label("Room", exact=True)).to_have_value(room)
+    await expect(ann.page.get_by_label("Name", exact=True)).to_have_value("Ann")
+    await expect(ann.root).to_have_attribute("data-state", "idle")
+
+
+async def test_the_details_of_the_connection_can_be_seen(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""))
+    await ann.join(room, "Ann")
+    await ann.chip.click()
+    details = ann.page.get_by_role("dialog", name="Connection details")
+    await expect(details).to_contain_text(await ann.worker())
+    await expect(details).to_contain_text(" ms")
+
+
+async def test_a_link_to_the_room_can_be_handed_out(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""), permissions=["clipboard-read", "clipboard-write"])
+    await ann.join(room, "Ann")
+    await ann.page.get_by_role("button", name="Copy a link to this room").click()
+    await expect(ann.page.get_by_role("status")).to_contain_text("Link copied")
+    assert await ann.page.evaluate("navigator.clipboard.readText()") == f"{chat.url('')}/?room={room}"

@@ -58,7 +58,11 @@ async def test_members_stay_when_a_replica_takes_over() -> None:
         async with join(chat, "room") as ada, join(chat, "room", token="b", query="name=Bob") as bob:
             await ada.say("before")
             await bob.event("message")
-            await master.cli("wait", "1", "1000")
+
+            async def replicated() -> bool:
+                return await replica.cli("xlen", "chat:{room}:log") == "1"
+
+            await until(replicated, "the replica has the message")
             await master.kill()
             assert (await bob.event("status"))["state"] == "degraded"
             await until(lambda: sentinel.names(replica), "the replica is the master")

@@ -126,7 +126,7 @@ class RedisServer(Process):
             if data is None
             else ("--appendonly", "yes", "--dir", str(data))
         )
-        self._arguments = ("--save", "", *keeping, *arguments)
+        self._command = ("redis-server", "--save", "", *keeping, *arguments)
 
     async def __aenter__(self) -> Self:
         try:
@@ -138,7 +138,7 @@ class RedisServer(Process):
 
     async def start(self) -> None:
         """Start, or start again on the same port; returns once it answers."""
-        self.launch("redis-server", "--bind", "127.0.0.1", "--port", str(self.port), *self._arguments)
+        self.launch(*self._command, "--bind", "127.0.0.1", "--port", str(self.port))
         await until(self._answers, "redis-server answers")
 
     async def stop(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from prometheus_client import Counter, Gauge
 
 from chat import metrics, protocol
@@ -62,3 +64,32 @@ def test_operations_names_every_metric() -> None:
     ]
     assert len(names) > 5
     assert [name for name in names if not re.search(rf"^\| `{name}(_total)?(\{{\w+\}})?` \|", page, re.MULTILINE)] == []
+
+
+# --- the code in it ---
+
+
+def python_in(path: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_piece_of_python_is_python(path: Path) -> None:
+    for source in python_in(path):
+        compile(source, path.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_app_in_the_readme_works() -> None:
+    (source,) = python_in(ROOT / "README.md")
+    module: dict = {}
+    exec(source.replace("redis://localhost:6379/0", "memory://"), module)
+    with TestClient(module["app"]) as client, client.websocket_connect("/rooms/tea") as socket:
+        socket.send_text("Hello")
+        assert socket.receive_text() == "Hello"
+
+
+def test_the_test_in_the_page_on_embedding_passes() -> None:
+    (source,) = [source for source in python_in(ROOT / "docs" / "embedding.md") if "def test_" in source]
+    module: dict = {}
+    exec(source, module)
+    module["test_what_one_says_the_other_hears"]()

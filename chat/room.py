@@ -80,6 +80,7 @@ class Room:
         self._worker = worker
         self._stall_timeout = stall_timeout  # seconds; 0: no limit
         self._spawn = spawn
+        self._heard_of: list[People] | None = None  # while the roster is read: who came and went meanwhile
         self._changes = Changes()  # of the roster, not told to the members yet
         self._told = Told(False, {}, 0)  # what the members know
         self._live: dict[str, Group] = {}  # by codec name
@@ -114,8 +115,9 @@ class Room:
         try:
             if signal.kind == PEOPLE:
                 people = msgspec.json.decode(signal.body, type=People)
-                self._changed(self.roster.enter(people.worker, people.joined))
-                self._changed(self.roster.leave(people.worker, people.left))
+                self._note(people)
+                if self._heard_of is not None:
+                    self._heard_of.append(people)
                 for user in people.closed:
                     self._deliver(Left(user))
             elif signal.kind == TYPING:
@@ -126,7 +128,18 @@ class Room:
 
     async def _refresh(self) -> None:
         """Read who is here: signals may have been missed."""
-        self._changed(self.roster.become(await self._broker.roster(self.name), own=self._worker))
+        heard = self._heard_of = []
+        try:
+            entries = await self._broker.roster(self.name)
+        finally:
+            self._heard_of = None
+        self._changed(self.roster.become(entries, own=self._worker))
+        for people in heard:  # it may be newer than what was read
+            self._note(people)
+
+    def _note(self, people: People) -> None:
+        self._changed(self.roster.enter(people.worker, people.joined))
+        self._changed(self.roster.leave(people.worker, people.left))
 
     def forget(self, worker: str) -> list[str]:
         """Take the people of a worker that is gone off the roster; returns their ids."""

@@ -19,11 +19,22 @@ class WithoutQueries(logging.Filter):
         return True
 
 
-class WithoutDisconnects(logging.Filter):
-    """Drops what uvicorn writes when an endpoint ends by `WebSocketDisconnect`, as the tutorial's do."""
+class WithoutWire(logging.Filter):
+    """Drops what uvicorn writes below INFO: headers, frames and scopes, with all credentials in them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnect))
+        return record.levelno >= logging.INFO
+
+
+class WithoutDisconnects(logging.Filter):
+    """Drops what uvicorn writes when an endpoint ends by `WebSocketDisconnect`, as the tutorial's do, and its
+    traceback for a client that sends what is no UTF-8.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnect):
+            return False
+        return not str(record.msg).startswith("Invalid UTF-8 sequence")
 
 
 class WithoutHandshakes(logging.Filter):
@@ -34,9 +45,9 @@ class WithoutHandshakes(logging.Filter):
 
 
 def protect() -> None:
-    """Put both filters on uvicorn's loggers, once."""
-    for name in ("uvicorn.error", "uvicorn.access"):
+    """Put the filters on uvicorn's loggers, once."""
+    for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
-        for wanted in (WithoutQueries, WithoutDisconnects):
+        for wanted in (WithoutQueries, WithoutWire, WithoutDisconnects):
             if not any(isinstance(present, wanted) for present in logger.filters):
                 logger.addFilter(wanted())

@@ -141,14 +141,13 @@ async def test_who_reads_slowly_but_reads_is_not_closed(own_redis: RedisServer, 
         assert slow.closes == []
 
 
-@pytest.mark.parametrize(
-    "plain",
-    [
-        False,
-        pytest.param(True, marks=pytest.mark.xfail(reason="uvicorn closes a transport only once all it holds is sent")),
-    ],
-    ids=["chat serve", "uvicorn"],
+UVICORN_WAITS = pytest.param(
+    True,
+    marks=[pytest.mark.slow, pytest.mark.xfail(reason="uvicorn closes a transport only once all it holds is sent")],
 )
+
+
+@pytest.mark.parametrize("plain", [False, UVICORN_WAITS], ids=["chat serve", "uvicorn"])
 async def test_who_never_reads_again_is_let_go_for_good(own_redis: RedisServer, plain: bool) -> None:
     """Its socket does not stay open on the server."""
     async with (

@@ -5,7 +5,7 @@ import logging
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from chat.logs import WithoutDisconnects, WithoutQueries, protect
+from chat.logs import WithoutDisconnects, WithoutQueries, WithoutWire, protect
 
 
 def record(message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:
@@ -30,6 +30,20 @@ def test_other_arguments_are_left_alone() -> None:
 def test_a_disconnect_is_not_worth_a_traceback() -> None:
     """It is how an endpoint of the tutorial ends."""
     assert not WithoutDisconnects().filter(record("Exception in ASGI application", error=WebSocketDisconnect(1001)))
+
+
+def test_bytes_that_are_no_utf_8_are_not_worth_a_traceback() -> None:
+    """Any client can send them, as often as it likes."""
+    line = record("Invalid UTF-8 sequence received from client.", error=UnicodeDecodeError("utf-8", b"", 0, 1, ""))
+    assert not WithoutDisconnects().filter(line)
+
+
+def test_what_goes_over_the_wire_is_not_written_down() -> None:
+    """At debug level uvicorn shows headers and frames."""
+    line = record("< %s: %s", "Cookie", "session=secret")
+    line.levelno = logging.DEBUG
+    assert not WithoutWire().filter(line)
+    assert WithoutWire().filter(record("Uvicorn running"))
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("real")])

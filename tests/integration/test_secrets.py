@@ -8,8 +8,6 @@ from websockets.exceptions import InvalidStatus
 from tests.members import join
 from tests.servers import ChatServer
 
-LEAKS = pytest.mark.xfail(strict=True, reason="uvicorn's own debug output shows headers, frames and scopes")
-
 
 @pytest.mark.parametrize(
     ("plain", "level"),
@@ -17,8 +15,8 @@ LEAKS = pytest.mark.xfail(strict=True, reason="uvicorn's own debug output shows 
         (False, "info"),
         (False, "debug"),
         (True, "info"),
-        pytest.param(True, "debug", marks=LEAKS),
-        pytest.param(True, "trace", marks=LEAKS),
+        (True, "debug"),
+        (True, "trace"),
     ],
 )
 async def test_not_even_the_most_talkative_log_holds_a_credential(plain: bool, level: str) -> None:

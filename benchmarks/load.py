@@ -146,10 +146,14 @@ class Load:
         await asyncio.gather(*[open_next() for _ in range(OPENING)])
 
     async def _open_member(self, room: Room, number: int, sample: bool) -> None:
-        member = (Sample if sample else Member)(room, size=self._options.size)
-        target = self._dialect.path(room.name, number)
+        member = (Sample if sample else Member)(room)
+        dialect = self._dialect
+        target = dialect.path(room.name, number)
+        hello = b"".join([client_frame(payload) for payload in dialect.hello(room.name)])
         _, handshake = await asyncio.get_running_loop().create_connection(
-            lambda: Handshake(target, member, subprotocol=self._dialect.subprotocol), "127.0.0.1", self._options.port
+            lambda: Handshake(target, member, subprotocol=dialect.subprotocol, hello=hello),
+            "127.0.0.1",
+            self._options.port,
         )
         room.members.append(await asyncio.wait_for(handshake.opened, PATIENCE))
 
@@ -252,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dialect", choices=sorted(DIALECTS), default="plain")
     parser.add_argument("--rooms", type=int, default=1)
     parser.add_argument("--members", type=int, default=1000, help="per room")
-    parser.add_argument("--size", type=int, default=100, help="bytes of a message, at least 100")
+    parser.add_argument("--size", type=int, default=100, help="bytes of a message")
     parser.add_argument("--seconds", type=float, default=3.0, help="per phase")
     parser.add_argument("--pid", type=int, action="append", default=[], help="a process whose CPU time is measured")
     parser.add_argument("--aside", type=int, action="append", default=[], help="one that is reported apart, as Redis")

@@ -1,7 +1,7 @@
 """The client side of RFC 6455 on bare asyncio protocols, made to cost less than any server it measures.
 
-It knows just enough: the handshake, masked text frames out, the headers of frames in, ping and close. A frame with at
-least as many bytes as the messages that are sent counts as the delivery of one; only samples look at what it says.
+It knows just enough: the handshake, masked text frames out, the headers of frames in, ping and close. Of what comes in
+it counts how often a message's mark occurs; only samples read the number behind it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 PING, CLOSE = 0x89, 0x88
 PONG = 0x8A
-NUMBER = b"no="  # before a message's number in its text
+NUMBER = b"no="  # before a message's number in its text, and nowhere else
 DIGITS = 10
 
 _KEY = base64.b64encode(os.urandom(16)).decode()
@@ -38,10 +38,11 @@ class Room(Protocol):
 class Handshake(asyncio.Protocol):
     """Opens the WebSocket, then leaves the transport to a `Member`. `opened` raises `ConnectionError` if refused."""
 
-    def __init__(self, target: str, member: Member, *, subprotocol: str | None = None) -> None:
+    def __init__(self, target: str, member: Member, *, subprotocol: str | None = None, hello: bytes = b"") -> None:
         self.opened: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
         self._target = target
         self._subprotocol = subprotocol
+        self._hello = hello  # frames to send at once
         self._member = member
         self._answer = b""
 
@@ -63,6 +64,7 @@ class Handshake(asyncio.Protocol):
             return
         self._transport.set_protocol(self._member)
         self._member.connection_made(self._transport)
+        self._transport.write(self._hello)
         if rest:
             self._member.data_received(rest)
         self.opened.set_result(self._member)
@@ -79,10 +81,9 @@ class Handshake(asyncio.Protocol):
 class Member(asyncio.Protocol):
     """Counts what is delivered to it."""
 
-    def __init__(self, room: Room, *, size: int) -> None:
+    def __init__(self, room: Room) -> None:
         self.got = 0
         self._room = room
-        self._size = size  # bytes from which on a frame is a delivery
         self._rest = b""  # the beginning of a frame
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,7 +93,7 @@ class Member(asyncio.Protocol):
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        size, at, end, got = self._size, 0, len(data), 0
+        at, end, got = 0, len(data), 0
         while end - at >= 2:
             length = data[at + 1]
             start = at + 2
@@ -106,9 +107,8 @@ class Member(asyncio.Protocol):
                 break
             if data[at] >= CLOSE:
                 self._control(data[at], data[start:after])
-            elif length >= size:
-                got += 1
-                self.delivered(data, start, after)
+            else:
+                got += self.delivered(data, start, after)
             at = after
         if at < end:
             self._rest = data[at:]
@@ -120,8 +120,9 @@ class Member(asyncio.Protocol):
                 if not room.lacking:
                     room.advance()
 
-    def delivered(self, data: bytes, start: int, end: int) -> None:
-        """Look at one message, if this member is a sample."""
+    def delivered(self, data: bytes, start: int, end: int) -> int:
+        """Return how many messages are in a frame; some servers put several into one."""
+        return data.count(NUMBER, start, end)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._room.lost(f"a member lost its connection: {exc or 'closed by the server'}")
@@ -136,18 +137,20 @@ class Member(asyncio.Protocol):
 class Sample(Member):
     """Reads the number out of each message: when it came after it was sent, and after which other."""
 
-    def __init__(self, room: Room, *, size: int) -> None:
-        super().__init__(room, size=size)
+    def __init__(self, room: Room) -> None:
+        super().__init__(room)
         self.numbers: list[int] = []
         self.latencies: list[float] = []  # seconds
 
-    def delivered(self, data: bytes, start: int, end: int) -> None:
-        at = data.find(NUMBER, start, end)
-        if at < 0:
-            return  # something else, such as the welcome
-        number = int(data[at + len(NUMBER) : at + len(NUMBER) + DIGITS])
-        self.numbers.append(number)
-        self.latencies.append(time.perf_counter() - self._room.sent_at[number])
+    def delivered(self, data: bytes, start: int, end: int) -> int:
+        now, got = time.perf_counter(), 0
+        while (at := data.find(NUMBER, start, end)) >= 0:
+            start = at + len(NUMBER) + DIGITS
+            number = int(data[start - DIGITS : start])
+            self.numbers.append(number)
+            self.latencies.append(now - self._room.sent_at[number])
+            got += 1
+        return got
 
 
 def text_of(number: int, size: int) -> str:

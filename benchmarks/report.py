@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.servers import FLOOR, SERVERS, TUTORIAL
+from benchmarks.servers import FLOOR, PEERS, SERVERS, TUTORIAL
 
 Rounds = Sequence[Mapping[str, Mapping[str, float]]]  # each by server, by figure
 
@@ -73,10 +73,12 @@ def ratio(rounds: Rounds, name: str, other: str, figure: str) -> list[float]:
 def _facts(rounds: int, command: str) -> str:
     redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
     packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "uvicorn", "fastapi", "websockets", "redis"))
+    peers = [line for path in sorted(PEERS.glob("*.txt")) for line in path.read_text().splitlines()]
     return (
         f"Measured by `{command}`: medians of {rounds} rounds, messages of 100 bytes, one core for the server and "
         f"one for load and Redis, {os.cpu_count()} cores of {_processor()}, Linux {_kernel()}, Python "
-        f"{platform.python_version()}, {packages}, Redis {re.findall(r'v=([0-9.]+)', redis)[0]} without persistence."
+        f"{platform.python_version()}, {packages}, Redis {re.findall(r'v=([0-9.]+)', redis)[0]} without persistence"
+        + (f"; the peers are {', '.join(peers)}." if peers else ".")
     )
 
 

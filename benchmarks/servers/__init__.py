@@ -5,6 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+PEERS = Path(__file__).parent.parent / ".peers"  # what benchmarks.install has put there
+
+DEBIAN = str(PEERS / "debian")
 
 TUTORIAL = "tutorial"
 FLOOR = "bare"
@@ -34,6 +39,25 @@ def _module(name: str, *arguments: str) -> Callable[[int, str], list[str]]:
     return lambda port, redis: [sys.executable, "-m", f"benchmarks.servers.{name}", str(port), *arguments]
 
 
+def _peer(name: str, *arguments: str, redis: bool = False) -> Callable[[int, str], list[str]]:
+    """Run by the peers' own Python."""
+
+    def command(port: int, url: str) -> list[str]:
+        words = [str(port), *([url] if redis else []), *arguments]
+        return [str(PEERS / "python" / "bin" / "python"), "-m", f"benchmarks.servers.{name}", *words]
+
+    return command
+
+
+def _node(port: int, redis: str) -> list[str]:
+    return ["node", str(Path(__file__).parent / "ws_redis.js"), str(port), redis]
+
+
+def _needs(path: str) -> Callable[[], str | None]:
+    kind = path.partition("/")[0]
+    return lambda: None if (PEERS / path).exists() else f"python -m benchmarks.install {kind} has not been run"
+
+
 def _chat(broker: str | None = None) -> Callable[[int, str], list[str]]:
     def command(port: int, redis: str) -> list[str]:
         return [sys.executable, "-m", "chat.cli", "serve", "--port", str(port), "--broker-url", broker or redis]
@@ -49,5 +73,37 @@ SERVERS = {
     "chat-plain": Server("**chat-broadcaster**, Redis, plain text", _chat(), env=NO_LIMITS, redis=True),
     "chat-memory": Server(
         "**chat-broadcaster**, memory, `chat.v1`", _chat("memory://"), dialect="chat.v1", env=NO_LIMITS
+    ),
+    "websockets": Server("python-websockets `broadcast()`", _module("websockets_broadcast")),
+    "picows": Server("picows", _peer("picows_rooms"), missing=_needs("python/bin/python")),
+    "ws": Server(
+        "Node `ws` + Redis",
+        _node,
+        env={"NODE_PATH": str(PEERS / "node" / "node_modules")},
+        redis=True,
+        missing=_needs("node/node_modules/ws"),
+    ),
+    "nchan": Server("nchan (C, in nginx)", _module("nchan", DEBIAN), missing=_needs("debian/usr/sbin/nginx")),
+    "nats": Server(
+        "nats-server (Go)", _module("nats", DEBIAN), dialect="nats", missing=_needs("debian/usr/sbin/nats-server")
+    ),
+    "socketio": Server(
+        "python-socketio + Redis",
+        _peer("socketio_rooms", redis=True),
+        dialect="socket.io",
+        redis=True,
+        missing=_needs("python/bin/python"),
+    ),
+    "channels-pubsub": Server(
+        "Django Channels, pub/sub layer",
+        _peer("channels_rooms", "pubsub", redis=True),
+        redis=True,
+        missing=_needs("python/bin/python"),
+    ),
+    "channels": Server(
+        "Django Channels, Redis layer",
+        _peer("channels_rooms", "queue", redis=True),
+        redis=True,
+        missing=_needs("python/bin/python"),
     ),
 }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -15,14 +14,14 @@ from chat.backoff import delays
 from chat.broker import Broker
 from chat.codec import Item
 from chat.connection import Connection
+from chat.delivery import Delivery, as_seen_by
 from chat.events import Event, Left, Page, Position, Publication, Receipt, Signal
 from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
-from chat.frames import Batch, Payload
-from chat.group import Group
 from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Presence, Status, User, encode
 from chat.recovery import following, gap
 from chat.roster import PEOPLE, Change, Changes, People, Roster
+from chat.told import Told
 
 logger = logging.getLogger("chat.room")
 
@@ -39,26 +38,6 @@ class Start(NamedTuple):
     position: Position
     missing: Gap | None
     recovered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What members were told that is in no log: whether the broker is away, who is here, how many."""
-
-    degraded: bool
-    people: dict[str, User]
-    count: int
-
-    def since(self, before: Told) -> list[Item]:
-        """Return what tells a member of all that, who was told only as much as `before`."""
-        items: list[Item] = []
-        if self.degraded != before.degraded:
-            items.append(Status("degraded" if self.degraded else "ok"))
-        joined = [user for id, user in self.people.items() if before.people.get(id) != user]
-        left = [user for id, user in before.people.items() if id not in self.people] if self.people else []
-        if joined or left or self.count != before.count:
-            items.append(Presence(joined, left, self.count))
-        return items
 
 
 class Room:
@@ -83,11 +62,7 @@ class Room:
         self._heard_of: list[People] | None = None  # while the roster is read: who came and went meanwhile
         self._changes = Changes()  # of the roster, not told to the members yet
         self._told = Told(False, {}, 0)  # what the members know
-        self._live: dict[str, Group] = {}  # by codec name
-        self._due: list[Item] = []  # taken, but not written yet
-        self._written = Position("", 0)  # up to where publications were written to the live members
-        self._flushing = False
-        self._paused_in_flush: list[Connection] = []
+        self._delivery = Delivery(self.members, lags=self._lag)
 
     # --- from the broker ---
 
@@ -95,7 +70,7 @@ class Room:
         """Find out where the log stands and who is here; raises `BrokerUnavailable`."""
         await self.feed.open()
         self.roster.become(await self._broker.roster(self.name), own="")
-        self._written = self.feed.position
+        self._delivery.written = self.feed.position
         self._note_told()
         self.opened.set_result(None)
 
@@ -163,54 +138,20 @@ class Room:
     def _deliver(self, item: Item) -> None:
         if isinstance(item, Presence | Status):
             self._note_told()
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._due.append(item)
+        self._delivery.add(item)
 
     def _note_told(self) -> None:
         self._told = Told(self.feed.degraded, {user.id: user for user in self.roster.listed()}, self.roster.count)
-
-    def _flush(self) -> None:
-        """Write what is due to every live member, once."""
-        items, self._due = self._due, []
-        if not items:
-            return
-        self._written = self.feed.position
-        self._flushing = True
-        for group in self._live.values():
-            if group:
-                self._write_to_all(group, items)
-        self._flushing = False
-        paused, self._paused_in_flush = self._paused_in_flush, []
-        for connection in paused:
-            self._lag(connection)
-
-    def _write_to_all(self, group: Group, items: list[Item]) -> None:
-        codec = group.codec
-        payloads = [codec.encode(item) for item in items]
-        batch = Batch([payload for payload in payloads if payload is not None])
-        authors = self._authors(items, group) if codec.personal else set()
-        if batch.payloads:
-            group.write(batch, but=authors)
-        for connection in authors:
-            connection.transport.write(Batch(_as_seen_by(connection, items)))
-        metrics.delivered.inc(len(batch.payloads) * len(group))
-
-    def _authors(self, items: list[Item], group: Group) -> set[Connection]:
-        """Return the members in `group` to whom what they said themselves looks different."""
-        authors = (self.members.get(item.origin) for item in items if isinstance(item, Publication))
-        return {author for author in authors if author is not None and author in group}
 
     # --- members ---
 
     async def start(self, since: Position | None, *, newest: int = 0) -> Start:
         """Find out where a member begins that has seen everything up to `since`, or else wants the `newest`.
 
-        Waits only if `since` is not in the tail: for a look into the log. Raises `BrokerUnavailable`.
+        Waits only if that is not in the tail: for a look into the log. Raises `BrokerUnavailable`.
         """
         if since is None:
-            epoch, offset = self.feed.position
-            return Start(Position(epoch, max(offset - newest, 0)), None, recovered=False)
+            return Start(await self._before_newest(newest), None, recovered=False)
         if not self._reaches(since):
             await self.feed.catch_up()  # this worker may be behind the one where the client has been
         epoch, offset = self.feed.position
@@ -223,6 +164,14 @@ class Room:
         if missing is None:
             return Start(since, None, recovered=True)
         return Start(Position(missing.epoch, missing.before - 1), missing, recovered=False)
+
+    async def _before_newest(self, count: int) -> Position:
+        epoch, offset = self.feed.position
+        if max(offset - count, 0) >= self.feed.tail.start:
+            return Position(epoch, max(offset - count, 0))
+        page = await self.history(limit=count)
+        kept = [p.offset for p in page.publications if p.epoch == epoch and p.offset <= offset]
+        return Position(epoch, kept[0] - 1 if kept else offset)
 
     def _reaches(self, since: Position) -> bool:
         return since.epoch == self.feed.position.epoch and since.offset <= self.feed.position.offset
@@ -241,30 +190,15 @@ class Room:
     def leave(self, connection: Connection) -> None:
         """Make it a member no more."""
         self.members.pop(connection.id, None)
-        self._group_of(connection).discard(connection)
-        connection.live = False
-
-    def _group_of(self, connection: Connection) -> Group:
-        codec = connection.codec
-        group = self._live.get(codec.name)
-        if group is None:
-            group = self._live[codec.name] = Group(codec)
-        return group
+        self._delivery.stop(connection)
 
     def pause(self, connection: Connection) -> None:
         """Its transport has paused, or closes: take it off the live list."""
-        if self._flushing:
-            self._paused_in_flush.append(connection)
-        else:
-            self._lag(connection)
+        self._delivery.pause(connection)
 
     def _lag(self, connection: Connection) -> None:
-        if connection.live:
-            self._group_of(connection).discard(connection)
-            connection.live = False
-            connection.position = self._written
-            if not connection.closing:
-                self._spawn(self._catch_up(connection, told=self._told))
+        if not connection.closing:
+            self._spawn(self._catch_up(connection, told=self._told))
 
     async def _catch_up(self, connection: Connection, *, told: Told | None = None) -> None:
         """Give a member what it has not got yet, as fast as it reads, and make it live.
@@ -289,12 +223,11 @@ class Room:
 
     def _promote(self, connection: Connection) -> bool:
         """Write what the tail has for it; make it live, and return True, if that is all it lacks."""
-        self._flush()
+        self._delivery.flush()
         epoch, offset = self.feed.position
         while not connection.transport.paused and connection.position.epoch == epoch:
             if connection.position.offset == offset:
-                connection.live = True
-                self._group_of(connection).add(connection)
+                self._delivery.start(connection)
                 return True
             stretch = self.feed.tail.after(connection.position.offset, limit=PAGE)
             if not stretch:
@@ -320,7 +253,7 @@ class Room:
 
     def _write(self, connection: Connection, publications: list[Publication]) -> None:
         if publications:
-            connection.transport.write(Batch(_as_seen_by(connection, publications)))
+            connection.transport.write(as_seen_by(connection, publications))
             connection.position = Position(publications[-1].epoch, publications[-1].offset)
 
     # --- from a member ---
@@ -343,14 +276,3 @@ class Room:
     async def typing(self, user: User) -> None:
         """Let everybody know that somebody is writing; raises `BrokerUnavailable`."""
         await self._broker.signal(self.name, Signal(TYPING, "-", encode(user)))
-
-
-def _as_seen_by(connection: Connection, items: Sequence[Item]) -> list[Payload]:
-    codec = connection.codec
-    payloads: list[Payload] = []
-    for item in items:
-        if codec.personal and isinstance(item, Publication) and item.origin == connection.id:
-            payloads.extend(codec.own(item))
-        elif (payload := codec.encode(item)) is not None:
-            payloads.append(payload)
-    return payloads

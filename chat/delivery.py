@@ -1,0 +1,110 @@
+"""What is due to a room's live members, written once to each in every turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from chat import metrics
+from chat.codec import Item
+from chat.connection import Connection
+from chat.events import Position, Publication
+from chat.frames import Batch, Payload
+from chat.group import Group
+from chat.protocol import Gap
+
+
+class Delivery:
+    """Writes every item to every live member, in order, and waits for nobody.
+
+    A member whose transport pauses, even in the middle of it, is taken out, and handed to `lags` afterwards with the
+    position up to which it was written to.
+    """
+
+    def __init__(self, members: Mapping[str, Connection], *, lags: Callable[[Connection], None]) -> None:
+        self.written = Position("", 0)  # up to where publications were written to the live members
+        self._members = members  # by connection id, live or not
+        self._lags = lags
+        self._live: dict[str, Group] = {}  # by codec name
+        self._due: list[Item] = []  # not written yet
+        self._flushing = False
+        self._paused: list[Connection] = []  # in the middle of it
+
+    def add(self, item: Item) -> None:
+        """Write it together with whatever else comes in this turn of the loop."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._due.append(item)
+
+    def flush(self) -> None:
+        """Write what is due, now."""
+        items, self._due = self._due, []
+        if not items:
+            return
+        for item in items:
+            self.written = _after(item) or self.written
+        self._flushing = True
+        for group in self._live.values():
+            if group:
+                self._write_to_all(group, items)
+        self._flushing = False
+        paused, self._paused = self._paused, []
+        for connection in paused:
+            self.pause(connection)
+
+    def _write_to_all(self, group: Group, items: list[Item]) -> None:
+        payloads = [group.codec.encode(item) for item in items]
+        batch = Batch([payload for payload in payloads if payload is not None])
+        authors = self._authors(group, items) if group.codec.personal else set()
+        if batch.payloads:
+            group.write(batch, but=authors)
+        for connection in authors:
+            connection.transport.write(as_seen_by(connection, items))
+        metrics.delivered.inc(len(batch.payloads) * len(group))
+
+    def _authors(self, group: Group, items: list[Item]) -> set[Connection]:
+        """Return the members to whom what they said themselves looks different."""
+        authors = (self._members.get(item.origin) for item in items if isinstance(item, Publication))
+        return {author for author in authors if author is not None and author in group}
+
+    def start(self, connection: Connection) -> None:
+        """Make a member live that has got everything up to `written`."""
+        connection.live = True
+        codec = connection.codec
+        if codec.name not in self._live:
+            self._live[codec.name] = Group(codec)
+        self._live[codec.name].add(connection)
+
+    def stop(self, connection: Connection) -> None:
+        """Write to a member no more."""
+        if connection.live:
+            connection.live = False
+            self._live[connection.codec.name].discard(connection)
+
+    def pause(self, connection: Connection) -> None:
+        """Stop, and have a live member caught up later."""
+        if self._flushing:
+            self._paused.append(connection)
+        elif connection.live:
+            self.stop(connection)
+            connection.position = self.written
+            self._lags(connection)
+
+
+def as_seen_by(connection: Connection, items: Sequence[Item]) -> Batch:
+    """Return items as one member gets them, what it said itself included."""
+    codec = connection.codec
+    payloads: list[Payload] = []
+    for item in items:
+        if codec.personal and isinstance(item, Publication) and item.origin == connection.id:
+            payloads.extend(codec.own(item))
+        elif (payload := codec.encode(item)) is not None:
+            payloads.append(payload)
+    return Batch(payloads)
+
+
+def _after(item: Item) -> Position | None:
+    """Return where a member stands that has got this item last."""
+    if isinstance(item, Publication):
+        return Position(item.epoch, item.offset)
+    return Position(item.epoch, item.before - 1) if isinstance(item, Gap) else None

@@ -47,11 +47,14 @@ def text(rounds: Rounds, names: Sequence[str], *, skipped: Mapping[str, str], co
             parts += [f"CPU time as a multiple of that of {title}, lowest and highest round in brackets:"]
             parts += [_relative(rounds, names, other)]
     parts += [f"Not measured here: {SERVERS[name].label}: {reason}" for name, reason in skipped.items()]
-    lossy = [name for name in names if any(found.get(name, {}).get("lost") for found in rounds)]
-    parts += [
-        "Lost messages: " + (", ".join(SERVERS[name].label for name in lossy) if lossy else "none, by any of them.")
-    ]
+    lossy = [SERVERS[name].label for name in names if _lost(rounds, name)]
+    parts += [f"Lost messages: {', '.join(lossy) or 'none, by any of them'}."]
     return "\n\n".join(parts) + "\n"
+
+
+def _lost(rounds: Rounds, name: str) -> bool:
+    figures = [found.get(name, {}) for found in rounds]
+    return any(row.get("lost") or row.get("lost_in_rooms") for row in figures)
 
 
 def write(path: Path, measured: str) -> None:

@@ -10,6 +10,8 @@ import { formats } from "./format.js";
 import { Identity, randomId } from "./identity.js";
 import { JoinForm, complain } from "./join.js";
 import { Notifier } from "./notify.js";
+import { OtherRooms } from "./other_rooms.js";
+import { messagesAddress } from "./protocol.js";
 import { Rail } from "./rail.js";
 import { RoomView } from "./room.js";
 import { roomProblem } from "./room_name.js";
@@ -17,6 +19,9 @@ import { Rooms } from "./rooms.js";
 import { Share } from "./share.js";
 import { BrowserStorage } from "./storage.js";
 import { followTheme } from "./theme.js";
+import { followKeyboard } from "./viewport.js";
+
+const LOOK_AROUND = 20_000; // ms between two looks into the other rooms
 
 const $ = (id) => document.getElementById(id);
 
@@ -39,9 +44,10 @@ const announcer = new Announcer({
 const notifier = new Notifier({ box: $("notify"), note: $("notify-note"), storage: shared });
 const drawer = new Drawer($("drawer"), $("close-drawer"));
 const share = new Share(
-  { button: $("share"), popover: $("link"), field: $("link-address") },
+  { buttons: [$("share"), $("share-in-menu")], popover: $("link"), field: $("link-address") },
   { announce: (text) => announcer.say(text) },
 );
+const otherRooms = new OtherRooms({ newest, changed: drawRail });
 const form = new JoinForm($("join-form"), { join });
 const rail = new Rail(
   { list: $("rooms"), me: $("me"), dot: $("rooms-badge") },
@@ -65,7 +71,7 @@ const view = new RoomView(
     retryAll: $("retry-all"),
     discardAll: $("discard-all"),
     pill: { pill: $("pill"), text: $("pill-text") },
-    signIn: { dialog: $("sign-in"), field: $("sign-in-token"), leave: $("sign-in-leave") },
+    signIn: { dialog: $("sign-in"), title: $("sign-in-title"), field: $("sign-in-token"), leave: $("sign-in-leave") },
     inspector: { panel: $("inspector"), facts: $("inspector-facts") },
     people: {
       panel: $("people"),
@@ -88,13 +94,16 @@ const view = new RoomView(
 let conversation = null;
 
 followTheme($("theme"), shared);
+followKeyboard(visualViewport, document.documentElement);
 wireControls();
 wireWorld();
 follow();
 
 function wireControls() {
   $("change-room").addEventListener("click", leave);
-  $("share").addEventListener("click", () => share.offer(new URL(roomLink(identity.room), location.href).href));
+  for (const id of ["share", "share-in-menu"]) {
+    $(id).addEventListener("click", () => share.offer(new URL(roomLink(identity.room), location.href).href));
+  }
   $("open-rooms").addEventListener("click", () => drawer.open($("rail"), { label: "Rooms", side: "left" }));
   $("open-people").addEventListener("click", () => drawer.open($("people"), { label: "People", side: "right" }));
   $("other-room").addEventListener("submit", (event) => {
@@ -123,12 +132,14 @@ function wireWorld() {
   for (const [target, event] of [[window, "online"], [window, "offline"], [document, "resume"], [document, "visibilitychange"]]) {
     target.addEventListener(event, wake);
   }
+  setInterval(lookAround, LOOK_AROUND);
 }
 
 function wake() {
   if (document.hidden) view.saveDraft();
   else conversation?.socket.wake();
   view.changed();
+  lookAround();
 }
 
 // --- where am I? ---
@@ -196,7 +207,7 @@ function converse(room) {
     room,
     credentials: () => identity.credentials,
     base: location.href,
-    listener: { changed, welcomed: drawRail, arrived, caughtUp: (missed) => view.caughtUp(missed) },
+    listener: { changed, welcomed, arrived, caughtUp: (missed) => view.caughtUp(missed) },
     lastRead: identity.user && rooms.lastRead(room, identity.user),
     WebSocket,
     clock,
@@ -206,10 +217,16 @@ function converse(room) {
   });
 }
 
+function welcomed() {
+  const { me, room } = conversation;
+  if (me.id !== identity.user) identity.update({ user: me.id });
+  otherRooms.entered(room);
+  drawRail();
+  lookAround();
+}
+
 function changed() {
-  const { me, socket } = conversation ?? {};
-  if (me && me.id !== identity.user) identity.update({ user: me.id });
-  if (socket?.state === "signed-out") view.signIn.open();
+  if (conversation?.socket.state === "signed-out") view.askForToken();
   view.changed();
 }
 
@@ -232,7 +249,20 @@ function read({ room, me, store }) {
 
 function drawRail() {
   if (conversation === null) return;
-  rail.render({ rooms: rooms.names, room: identity.room, me: conversation.me, unread: new Map() });
+  const me = conversation.me ?? { id: identity.user ?? "", name: identity.name };
+  rail.render({ rooms: rooms.names, room: identity.room, me, unread: otherRooms.unread });
+}
+
+function lookAround() {
+  if (conversation === null || document.hidden || !identity.user) return;
+  const others = rooms.names.filter((room) => room !== identity.room);
+  otherRooms.look(others.map((room) => ({ room, read: rooms.lastRead(room, identity.user) })).filter(({ read }) => read));
+}
+
+async function newest(room) {
+  const answer = await fetch(messagesAddress(location.href, { room, ...identity.credentials, limit: 1 }));
+  if (answer.ok) return answer.json();
+  return answer.status === 404 ? null : undefined;
 }
 
 function forget(room) {

@@ -22,18 +22,18 @@ export class People {
     this.open.hidden = !presence.known;
     this.open.setAttribute("aria-label", `People: ${presence.count}`);
     write(this.openCount, String(presence.count));
-    write(this.title, `People (${presence.count})`);
-    this.#renderNote(presence, since);
+    write(this.title, presence.known ? `People (${presence.count})` : "People");
+    this.#renderNote(presence, { me, since });
     const ids = new Set(typing.map(({ id }) => id));
     this.list.replaceChildren(...presence.list(me).map((user) => person(user, { me, typing: ids.has(user.id) })));
   }
 
-  #renderNote({ known, members, count: all }, since) {
+  #renderNote({ known, members, count: all }, { me, since }) {
     const unlisted = all - members.size;
     const notes = [
       since === null ? null : `As of ${this.formats.time(since)}`,
       unlisted > 0 ? (members.size ? `and ${count(unlisted, "other")}` : "Too many to list") : null,
-      known ? null : "This server does not tell who is here.",
+      me === null || known ? null : "This server does not tell who is here.",
     ].filter(Boolean);
     this.note.hidden = notes.length === 0;
     write(this.note, notes.join(" · "));

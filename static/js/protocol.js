@@ -41,12 +41,20 @@ export function decode(frame) {
 
 // Returns where a room is: `base` is the page's own address, `since` a position {epoch, offset} or null.
 export function roomAddress(base, { room, name, token, since }) {
-  const address = new URL(`/items/${encodeURIComponent(room)}/ws`, base);
+  const address = itemAddress(base, room, "ws", { token, name, since: since && `${since.epoch}:${since.offset}` });
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-  if (token) address.searchParams.set("token", token);
-  if (name) address.searchParams.set("name", name);
-  if (since) address.searchParams.set("since", `${since.epoch}:${since.offset}`);
   return address.href;
+}
+
+// Returns where what was said in a room can be read without joining it.
+export function messagesAddress(base, { room, name, token, limit }) {
+  return itemAddress(base, room, "messages", { token, name, limit }).href;
+}
+
+function itemAddress(base, room, what, query) {
+  const address = new URL(`/items/${encodeURIComponent(room)}/${what}`, base);
+  for (const [name, value] of Object.entries(query)) if (value) address.searchParams.set(name, value);
+  return address;
 }
 
 const STOPS = new Map([

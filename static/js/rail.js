@@ -17,7 +17,7 @@ export class Rail {
     if (look === this.#look) return;
     this.#look = look;
     this.list.replaceChildren(...rooms.map((name) => this.#item(name, { current: name === room, unread: unread.get(name) ?? 0 })));
-    this.me.replaceChildren(...(me ? [avatar(me), element("bdi", {}, me.name)] : []));
+    this.me.replaceChildren(avatar(me), element("bdi", {}, me.name));
     this.dot.hidden = !rooms.some((name) => name !== room && unread.get(name) > 0);
   }
 

@@ -16,6 +16,7 @@ const HIDDEN_FRAME = 250; // ms; a hidden tab gets no animation frames
 const SKELETON_AFTER = 300; // ms; what loads faster needs no stand-in
 const SAVED_AFTER = 400; // ms after the last key
 const FAILURES_TOGETHER = 2;
+const LOADING = new Set(["connecting", "catching-up", "waiting"]);
 
 export class RoomView {
   #conversation = null;
@@ -36,7 +37,7 @@ export class RoomView {
       actions: { send: (text) => this.#say(text), typed: (text) => this.#typed(text), scroll: (by) => this.scroll.byPage(by) },
     });
     this.status = new Status(page, {
-      actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.signIn.open() },
+      actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.askForToken() },
       alarm: (text) => announcer.alarm(text),
     });
     this.signIn = new SignIn(page.signIn, { actions });
@@ -95,6 +96,10 @@ export class RoomView {
 
   caughtUp(missed) {
     this.announcer.say(`${count(missed, "message")} while you were away`);
+  }
+
+  askForToken() {
+    this.signIn.open({ expired: this.#conversation.me !== null });
   }
 
   // --- what I do ---
@@ -198,7 +203,7 @@ export class RoomView {
     });
     this.messages.render(drawn);
     const isEmpty = !drawn.some(({ kind }) => kind === "message");
-    const isLoading = this.#conversation.socket.state !== "live" && store.items.length === 0;
+    const isLoading = LOADING.has(this.#conversation.socket.state) && store.items.length === 0;
     this.page.empty.hidden = !isEmpty || isLoading;
     this.page.skeleton.hidden = !isLoading || !isEmpty || now - this.#enteredAt < SKELETON_AFTER;
   }

@@ -1,10 +1,9 @@
-// Asks for a new token when the old one is no longer good; log and outbox stay as they are.
+// Asks for a token when there is none that the server takes; log and outbox stay as they are.
 
 export class SignIn {
   // `actions` are {signIn(token), leave()}.
-  constructor({ dialog, field, leave }, { actions }) {
-    this.dialog = dialog;
-    this.field = field;
+  constructor({ dialog, title, field, leave }, { actions }) {
+    Object.assign(this, { dialog, title, field });
     dialog.querySelector("form").addEventListener("submit", () => actions.signIn(field.value.trim()));
     leave.addEventListener("click", () => {
       dialog.close();
@@ -12,8 +11,10 @@ export class SignIn {
     });
   }
 
-  open() {
+  // `expired`: there was one that the server took.
+  open({ expired }) {
     if (this.dialog.open) return;
+    this.title.textContent = expired ? "Your sign-in has expired" : "A token is needed here";
     this.field.value = "";
     this.dialog.showModal();
   }

@@ -60,11 +60,11 @@ export function chipFor({ state, cause, name, online, degraded }) {
 }
 
 // Returns {text, action, label} or null. `downFor`: ms since the connection was last live.
-export function bannerFor({ state, cause, room, retryAt, downFor, online, degraded, now }) {
+export function bannerFor({ state, cause, room, name, retryAt, downFor, online, degraded, now }) {
   const again = { action: "retry", label: "Try now" };
   switch (state) {
     case "signed-out":
-      return { text: "Your sign-in has expired. Enter a token to go on.", action: "signIn", label: "Enter a token" };
+      return { text: name ? "Your sign-in has expired." : "This server asks for a token.", action: "signIn", label: "Enter a token" };
     case "refused":
       return { text: cause || `You don’t have access to #${room}.`, action: "leave", label: "Choose another room" };
     case "too-many-tabs":

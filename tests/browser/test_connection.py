@@ -126,7 +126,7 @@ async def test_a_lost_acknowledgement_makes_no_second_message(people: People, ch
 @pytest.mark.parametrize(
     ("code", "state", "sentence"),
     [
-        (4401, "signed-out", "Your sign-in has expired. Enter a token to go on."),
+        (4401, "signed-out", "This server asks for a token."),
         (4403, "refused", "You don’t have access to #"),
         (4408, "too-many-tabs", "is open in too many tabs."),
     ],

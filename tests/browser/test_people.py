@@ -111,6 +111,24 @@ async def test_rooms_i_was_in_are_one_click_away(people: People, chat: ChatServe
     assert ann.page.url.endswith(f"/?room={room}")
 
 
+async def test_other_rooms_tell_how_much_is_unread(people: People, chat: ChatServer, room: str) -> None:
+    ann = await people.tab(chat.url(""))
+    rooms = ann.page.get_by_role("navigation", name="Rooms")
+    async with speaker(chat, room, "Bob") as bob:
+        await bob.say("read")
+        await ann.join(room, "Ann")
+        await ann.hears("read")
+        await rooms.get_by_label("Another room").fill(f"{room}-2")
+        await rooms.get_by_label("Another room").press("Enter")
+        await expect(ann.page).to_have_title(f"#{room}-2 – Broadcaster")
+        await bob.say("unread 1", "unread 2")
+    await ann.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await rooms.get_by_role("link", name=f"# {room} , 2 unread").click()
+    await ann.hears("unread 2")
+    await expect(ann.lines("marker")).to_have_count(1)
+    await expect(rooms.get_by_role("link", name=f"# {room}", exact=True)).to_be_visible()
+
+
 async def test_leaving_leads_back_to_the_form_with_everything_filled_in(
     people: People, chat: ChatServer, room: str
 ) -> None:

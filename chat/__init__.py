@@ -4,21 +4,26 @@ __version__ = "0.1.0"
 
 from chat.app import create_app
 from chat.connection import Connection
+from chat.events import Position
 from chat.exceptions import BrokerUnavailable, ChatError, InvalidName, SettingsError
 from chat.manager import ConnectionManager
-from chat.protocol import User
+from chat.protocol import CloseCode, User
+from chat.refusal import refuse
 from chat.session import converse
 from chat.settings import Settings
 
 __all__ = [
     "BrokerUnavailable",
     "ChatError",
+    "CloseCode",
     "Connection",
     "ConnectionManager",
     "InvalidName",
+    "Position",
     "Settings",
     "SettingsError",
     "User",
     "converse",
     "create_app",
+    "refuse",
 ]

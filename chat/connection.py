@@ -140,10 +140,20 @@ class Connection:
 
     # --- what the client is sent ---
 
-    def send(self, *items: Item | Payload) -> None:
-        """Send to this member alone; never waits. Does nothing once the socket is closed."""
-        payloads = [item if isinstance(item, Payload) else self.codec.encode(item) for item in items]
+    def send(self, *items: Item | Payload | str | bytes) -> None:
+        """Send to this member alone, str as a text and bytes as a binary message.
+
+        Never waits. Does nothing once the socket is closed.
+        """
+        payloads = [self._payload(item) for item in items]
         self.transport.write(Batch([payload for payload in payloads if payload is not None]))
+
+    def _payload(self, item: Item | Payload | str | bytes) -> Payload | None:
+        if isinstance(item, str):
+            return Payload(item.encode())
+        if isinstance(item, bytes):
+            return Payload(item, binary=True)
+        return item if isinstance(item, Payload) else self.codec.encode(item)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection behind what was sent; the iteration then ends. `reason`: at most 123 bytes."""

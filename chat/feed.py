@@ -38,13 +38,15 @@ class Feed:
         room: str,
         broker: Broker,
         *,
+        history_size: int,
         deliver: Callable[[Item], None],
         refresh: Callable[[], Awaitable[None]],
         spawn: Spawn,
     ) -> None:
         self.position = Position("", 0)  # up to where publications were handed on
         self.degraded = False  # the broker is away, or what was missed meanwhile is not read yet
-        self.tail = Tail(end=0, limit=TAIL_BYTES)
+        self._history_size = history_size
+        self.tail = self._new_tail(0)
         self._room = room
         self._broker = broker
         self._deliver = deliver
@@ -61,7 +63,7 @@ class Feed:
         for publication in reversed(page.publications):
             if publication.epoch == page.position.epoch and publication.offset == page.position.offset - len(newest):
                 newest.append(publication)
-        self.tail = Tail(end=page.position.offset - len(newest), limit=TAIL_BYTES)
+        self.tail = self._new_tail(page.position.offset - len(newest))
         for publication in reversed(newest):
             self.tail.append(publication)
 
@@ -96,6 +98,9 @@ class Feed:
         if page.position.epoch != position.epoch:
             page = await self._broker.history(self._room, after=0, limit=PAGE)
         return page
+
+    def _new_tail(self, end: int) -> Tail:
+        return Tail(end=end, limit=TAIL_BYTES, count=self._history_size)
 
     def _advance(self, publication: Publication) -> None:
         self.position = Position(publication.epoch, publication.offset)
@@ -138,7 +143,7 @@ class Feed:
                 metrics.gaps.inc()
                 self._deliver(missing)
                 self.position = Position(missing.epoch, missing.before - 1)
-                self.tail = Tail(end=missing.before - 1, limit=TAIL_BYTES)
+                self.tail = self._new_tail(missing.before - 1)
             for publication in page.publications:
                 if place(self.position, publication) is Place.NEXT:
                     metrics.recovered.inc()

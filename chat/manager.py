@@ -153,6 +153,9 @@ class ConnectionManager:
                 if not connection.given_up:
                     raise
                 _uncancel()
+            except Exception:
+                connection.close(CloseCode.INTERNAL_ERROR, "something went wrong here")
+                raise
             finally:
                 # Nothing here waits: a member leaves at once, whoever cancels whom.
                 entered.leave(connection)
@@ -171,16 +174,22 @@ class ConnectionManager:
         binary: bytes | None = None,
         user: User,
         id: str | None = None,
+        remember: bool = True,
     ) -> Receipt:
         """Say something to a room from anywhere, whether or not it has members here.
 
-        Exactly one of `text`, `data` (JSON) and `binary`. Raises `InvalidName`, and `BrokerUnavailable` at once
+        Exactly one of `text`, `data` (JSON) and `binary`. The same `id` again, by the same user, makes no second
+        message, unless it was not to be remembered. Raises `InvalidName`, and `BrokerUnavailable` at once
         when the broker is away.
         """
         await self._ensure_started()
         body = protocol.body(user, text, data=data, binary=binary, id=id)
-        key = None if id is None else f"{user.id}:{id}"
-        receipt = await self._broker.publish(names.room_name(room), protocol.encode(body), key=key)
+        key = f"{user.id}:{id}" if id is not None and remember else None
+        name = names.room_name(room)
+        here = self.rooms.get(name)
+        receipt = await self._broker.publish(
+            name, protocol.encode(body), key=key, seen=here.feed.position if here is not None else None
+        )
         metrics.published.inc()
         return receipt
 
@@ -274,7 +283,7 @@ class ConnectionManager:
                 name,
                 self._broker,
                 worker=self.worker,
-                stall_timeout=self.settings.stall_timeout,
+                settings=self.settings,
                 spawn=self._spawn,
             )
             self._following[name] = self._spawn(self._follow(room, self._following.get(name)))

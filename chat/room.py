@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -21,12 +22,14 @@ from chat.feed import PAGE, Feed, Spawn
 from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Presence, Status, User, encode
 from chat.recovery import following, gap
 from chat.roster import PEOPLE, Change, Changes, People, Roster
+from chat.settings import Settings
 from chat.told import Told
 
 logger = logging.getLogger("chat.room")
 
 TYPING = "typing"  # the kind of signal for it; its body is the `User`
 CHANGES_TOGETHER = 0.1  # seconds: who comes and goes within that time is told in one event
+SECOND_LOOK = 4.0  # seconds between two looks at who is here, after signals may have been missed
 COUNTS_TOGETHER = 1.0  # seconds: the same for a room in which only the number is told
 
 Greet = Callable[["Room", Connection, bool], Item]  # the bool: everything the member missed follows
@@ -48,16 +51,18 @@ class Room:
     given what it missed, from the tail or the log, and put back. So no queue grows for anybody.
     """
 
-    def __init__(self, name: str, broker: Broker, *, worker: str, stall_timeout: float, spawn: Spawn) -> None:
+    def __init__(self, name: str, broker: Broker, *, worker: str, settings: Settings, spawn: Spawn) -> None:
         self.name = name
         self.members: dict[str, Connection] = {}  # by connection id
         self.held = 0  # by how many, members and members to be, the room is kept open
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.roster = Roster()  # who is here, over all workers
-        self.feed = Feed(name, broker, deliver=self._deliver, refresh=self._refresh, spawn=spawn)
+        self.feed = Feed(
+            name, broker, history_size=settings.history_size, deliver=self._deliver, refresh=self._refresh, spawn=spawn
+        )
         self._broker = broker
         self._worker = worker
-        self._stall_timeout = stall_timeout  # seconds; 0: no limit
+        self._stall_timeout = settings.stall_timeout
         self._spawn = spawn
         self._heard_of: list[People] | None = None  # while the roster is read: who came and went meanwhile
         self._changes = Changes()  # of the roster, not told to the members yet
@@ -101,16 +106,25 @@ class Room:
             metrics.foreign_payloads.inc()
             logger.warning("skipped a signal in room %s: %s", self.name, error)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, *, sure: bool = False) -> None:
         """Read who is here: signals may have been missed."""
         heard = self._heard_of = []
         try:
             entries = await self._broker.roster(self.name)
         finally:
             self._heard_of = None
-        self._changed(self.roster.become(entries, own=self._worker))
+        # Who is missing counts as gone at the second look: after an outage every worker enters its people again.
+        known = [] if sure else self.roster.entries()
+        self._changed(self.roster.become([*known, *entries], own=self._worker))
         for people in heard:  # it may be newer than what was read
             self._note(people)
+        if not sure:
+            self._spawn(self._refresh_again())
+
+    async def _refresh_again(self) -> None:
+        await asyncio.sleep(SECOND_LOOK)
+        with suppress(BrokerUnavailable):  # its return starts anew
+            await self._refresh(sure=True)
 
     def _note(self, people: People) -> None:
         self._changed(self.roster.enter(people.worker, people.joined))

@@ -69,6 +69,10 @@ class Roster:
         """Return the workers on which somebody is said to be."""
         return set().union(*self._workers.values())
 
+    def entries(self) -> list[tuple[str, User]]:
+        """Return everybody with every worker that says so."""
+        return [(worker, self._people[id]) for id, workers in self._workers.items() for worker in workers]
+
     def on(self, worker: str) -> list[str]:
         """Return the ids of the people on a worker."""
         return [id for id, workers in self._workers.items() if worker in workers]

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -25,8 +26,12 @@ from chat.protocol import CloseCode
 from chat.settings import Settings
 from chat.transport import EXTENSION, Listener
 
+if sys.platform != "win32":
+    import resource
+
 _websocket_logger = logging.getLogger("chat.websocket")
 
+FEW_FILES = 4096
 GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the drain
 
 
@@ -160,6 +165,11 @@ def serve(settings: Settings) -> None:
     check(settings)
     # uvicorn, once it has stopped in peace, raises the signal again that told it to: that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if (
+        settings.workers == 1 and sys.platform != "win32"
+    ):  # otherwise uvicorn's supervisor replaces the workers one by one
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="chat-metrics-") as shared:
         if settings.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
@@ -178,6 +188,21 @@ def serve(settings: Settings) -> None:
             log_config=_logging(settings),
             timeout_graceful_shutdown=settings.drain_timeout + GRACE,
             server_header=False,
+        )
+
+
+def raise_file_limit() -> None:
+    """Let this process and its workers open as many sockets as they are allowed to; warn if these are few."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some systems promise more than they give
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < FEW_FILES:
+        print(
+            f"chat: only {soft} open files are allowed, and every connection is one; see `ulimit -n`", file=sys.stderr
         )
 
 

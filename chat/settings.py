@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     stall_timeout: Annotated[
         float, Field(ge=0, description="seconds after which a member that reads nothing is closed; 0: never")
     ] = 30
-    heartbeat: Annotated[float, Field(ge=0, description="seconds between pings on a silent connection; 0: none")] = 25
+    heartbeat: Annotated[float, Field(ge=0, description="seconds between pings; 0: none")] = 25
     pong_timeout: Annotated[float, Field(gt=0, description="seconds to wait for the answer to a ping")] = 8
     presence_grace: Annotated[
         float, Field(ge=0, description="seconds without a socket before a person counts as gone")

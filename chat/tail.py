@@ -1,4 +1,4 @@
-"""The newest stretch of one room's log, kept on the worker once for all members, bounded in bytes; pure."""
+"""The newest stretch of one room's log, kept on the worker once for all members, bounded; pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ class Tail:
     So that joining, resuming and catching up ask the broker only for what is older.
     """
 
-    def __init__(self, *, end: int, limit: int) -> None:
+    def __init__(self, *, end: int, limit: int, count: int) -> None:
         self.start = end  # the offset just before the oldest that is kept
         self.end = end  # the newest offset; the same as `start` while nothing is kept
         self._limit = limit  # bytes of body
+        self._count = count  # publications: no more than the log keeps, so that every worker knows the same
         self._size = 0
         self._kept: deque[Publication] = deque()
 
@@ -28,7 +29,7 @@ class Tail:
         self.end = publication.offset
         self._kept.append(publication)
         self._size += len(publication.body)
-        while self._size > self._limit:
+        while self._size > self._limit or len(self._kept) > self._count:
             self._size -= len(self._kept.popleft().body)
             self.start += 1
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 from fastapi import FastAPI, WebSocket
 
 from chat import BrokerUnavailable, ConnectionManager, User
-from chat.frames import Payload
 
 manager = ConnectionManager()  # CHAT_BROKER_URL says through which broker; without it, one process
 app = FastAPI(lifespan=manager.lifespan)
@@ -32,6 +31,6 @@ async def websocket_endpoint(websocket: WebSocket, client_id: int) -> None:
                 answer = f"You wrote: {text}"
             except BrokerUnavailable as error:
                 answer = f"Not said, try again: {error}"
-            connection.send(Payload(answer.encode()))  # to this client alone
+            connection.send(answer)  # to this client alone
     with suppress(BrokerUnavailable):
         await manager.publish(LOBBY, f"Client #{client_id} left the chat", user=NARRATOR)

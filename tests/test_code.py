@@ -26,6 +26,7 @@ LAYERS = """
     broker transport
     connection feed
     group
+    delivery told
     room
     presence
     manager

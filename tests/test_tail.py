@@ -9,7 +9,7 @@ from tests.publications import offsets, publication
 
 
 def tail_of(*, start: int, count: int, limit: int = 1_000_000) -> Tail:
-    tail = Tail(end=start, limit=limit)
+    tail = Tail(end=start, limit=limit, count=1000)
     for offset in range(start + 1, start + count + 1):
         tail.append(publication(offset))
     return tail
@@ -52,7 +52,7 @@ def test_a_message_larger_than_the_limit_is_not_kept() -> None:
 @given(st.integers(0, 1000), st.lists(st.integers(0, 400), max_size=40), st.integers(0, 2000), st.integers(1, 50))
 def test_it_is_the_newest_stretch_that_fits(start: int, sizes: list[int], limit: int, page: int) -> None:
     """Whatever the sizes: bounded, without a hole, ending at the newest, and no smaller than need be."""
-    tail = Tail(end=start, limit=limit)
+    tail = Tail(end=start, limit=limit, count=1000)
     bodies: dict[int, int] = {}
     for offset, size in enumerate(sizes, start + 1):
         item = publication(offset, size=size)

@@ -14,6 +14,9 @@ if KEYS[3] then
   end
 end
 
+-- Whatever a Redis user may be forbidden comes before the first write: a script that fails half way is not undone.
+local now = redis.call('TIME')
+local at = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
   epoch = ARGV[4]
@@ -27,8 +30,6 @@ end
 local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
 redis.call('EXPIRE', KEYS[2], ARGV[7])
 
-local now = redis.call('TIME')
-local at = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 local payload = 'm ' .. epoch .. ' ' .. string.format('%.0f', offset) .. ' ' .. at .. ' ' .. ARGV[3] .. '\n' .. ARGV[2]
 
 if ARGV[5] ~= '0' then

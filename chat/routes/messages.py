@@ -92,6 +92,7 @@ async def publish(
         binary=None if content.binary is UNSET else content.binary,
         user=user,
         id=id,
+        remember=idempotency_key is not None,
     )
     return _json(Published(id, receipt.epoch, receipt.offset), status=200 if receipt.duplicate else 201)
 

@@ -5,6 +5,7 @@ export const SUBPROTOCOL = "chat.v1";
 export const CloseCode = Object.freeze({
   NORMAL: 1000,
   POLICY_VIOLATION: 1008,
+  INTERNAL_ERROR: 1011,
   RESTART: 1012,
   MALFORMED: 4400,
   UNAUTHENTICATED: 4401,

@@ -4,6 +4,7 @@ import { count } from "./format.js";
 import { write } from "./element.js";
 
 const COUNTED_FROM = 0.9; // of the limit
+const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
 
 // `actions` are {send(text), typed(text), scroll(direction)}.
 export class Composer {
@@ -87,6 +88,7 @@ export class Composer {
   }
 
   #changed() {
+    if (!GROWS_BY_ITSELF) this.#grow();
     const wait = this.#wait();
     const surplus = this.#surplus();
     write(this.button, wait > 0 ? `Wait ${Math.ceil(wait / 1_000)} s` : "Send");
@@ -95,6 +97,11 @@ export class Composer {
     write(this.counter, this.#remark(surplus, wait));
     clearTimeout(this.#ticking);
     if (wait > 0) this.#ticking = setTimeout(() => this.#changed(), wait % 1_000 || 1_000);
+  }
+
+  #grow() {
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight}px`;
   }
 
   #remark(surplus, wait) {

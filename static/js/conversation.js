@@ -11,8 +11,9 @@ import { Unread } from "./unread.js";
 const PAGE = 50;
 const TYPING_INTERVAL = 3_000;
 
-// The listener hears `welcomed()`, `changed()` when anything that can be seen is different, `arrived(message, {mine,
-// replayed})` for each message that was not here before, and `caughtUp(missed)` with the number that a reconnect brought.
+// The listener hears `changed()` when anything that can be seen is different, `welcomed()`, `tooFast()` when the server
+// holds us back, `arrived(message, {mine, replayed})` for each message that was not here before, and `caughtUp(missed)`
+// with the number that a reconnect brought.
 export class Conversation {
   me = null; // {id, name}, as the server knows us
   connection = null; // worker-number; unique
@@ -221,6 +222,7 @@ export class Conversation {
 
   #hold(id, { wait, tooFast }) {
     this.outbox.requeue(id);
+    if (tooFast && this.heldUntil === null) this.listener.tooFast();
     if (tooFast) this.heldUntil = this.clock.now() + wait;
     this.#after("hold", wait, () => this.#flush());
   }

@@ -125,10 +125,7 @@ function wireWorld() {
     conversation?.leave();
   });
   addEventListener("pageshow", ({ persisted }) => persisted && conversation?.open());
-  addEventListener("storage", () => {
-    rooms.refresh();
-    drawRail();
-  });
+  addEventListener("storage", readElsewhere);
   for (const [target, event] of [[window, "online"], [window, "offline"], [document, "resume"], [document, "visibilitychange"]]) {
     target.addEventListener(event, wake);
   }
@@ -158,13 +155,16 @@ function join({ room, name, token }) {
 }
 
 function go(room) {
-  drawer.close();
-  if (room === identity.room) return;
+  if (room === identity.room) {
+    drawer.close();
+    return;
+  }
   history.pushState(null, "", roomLink(room));
   enter(room);
 }
 
 function enter(room) {
+  drawer.close();
   close();
   identity.update({ room });
   rooms.visit(room, clock.now());
@@ -207,7 +207,7 @@ function converse(room) {
     room,
     credentials: () => identity.credentials,
     base: location.href,
-    listener: { changed, welcomed, arrived, caughtUp: (missed) => view.caughtUp(missed) },
+    listener: { changed, welcomed, arrived, tooFast: () => view.tooFast(), caughtUp: (missed) => view.caughtUp(missed) },
     lastRead: identity.user && rooms.lastRead(room, identity.user),
     WebSocket,
     clock,
@@ -243,6 +243,17 @@ function signIn(token) {
 
 function read({ room, me, store }) {
   if (me && store.epoch !== null) rooms.markRead(room, me.id, store.position);
+}
+
+// Another tab visited a room, or read further.
+function readElsewhere() {
+  rooms.refresh();
+  drawRail();
+  if (!conversation?.me) return;
+  const { room, me, store, unread } = conversation;
+  const read = rooms.lastRead(room, me.id);
+  if (read?.epoch === store.epoch && read.offset >= store.offset) unread.seen();
+  view.changed();
 }
 
 // --- the other rooms ---

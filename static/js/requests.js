@@ -3,7 +3,7 @@
 const REPLY_WITHIN = 10_000;
 
 export class Requests {
-  #open = new Map(); // id → {resolve, reject, timer}
+  #open = new Map(); // id → {type, resolve, reject, timer}
 
   // `send(command)` returns whether it went out.
   constructor({ send, clock, makeId }) {
@@ -17,17 +17,19 @@ export class Requests {
     const id = this.makeId();
     return new Promise((resolve, reject) => {
       const timer = this.clock.setTimeout(() => this.#take(id)?.reject(new Error("no reply in time")), REPLY_WITHIN);
-      this.#open.set(id, { resolve, reject, timer });
+      this.#open.set(id, { type: command.type, resolve, reject, timer });
       if (!this.send({ ...command, id })) this.#take(id).reject(new Error("not connected"));
     });
   }
 
   // Returns whether the event was a reply that somebody waits for.
   settle(event) {
-    const waiting = this.#take(event.id);
-    if (event.type === "error") waiting?.reject(new Error(event.message));
-    else waiting?.resolve(event);
-    return waiting !== undefined;
+    const waiting = this.#open.get(event.id);
+    if (!waiting || (event.type !== waiting.type && event.type !== "error")) return false;
+    this.#take(event.id);
+    if (event.type === "error") waiting.reject(new Error(event.message));
+    else waiting.resolve(event);
+    return true;
   }
 
   // The connection is gone, and with it every reply.

@@ -77,6 +77,7 @@ export class RoomView {
   leave() {
     this.saveDraft();
     this.#conversation = null;
+    this.signIn.close();
     clearTimeout(this.#clockwork);
     this.messages.clear();
     delete document.documentElement.dataset.connection;
@@ -92,6 +93,10 @@ export class RoomView {
       this.#draw();
     };
     this.#frame = document.hidden ? setTimeout(draw, HIDDEN_FRAME) : requestAnimationFrame(draw);
+  }
+
+  tooFast() {
+    this.announcer.say("You’re sending too fast. Your message is kept and goes out in a moment.");
   }
 
   caughtUp(missed) {

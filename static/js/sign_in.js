@@ -6,7 +6,7 @@ export class SignIn {
     Object.assign(this, { dialog, title, field });
     dialog.querySelector("form").addEventListener("submit", () => actions.signIn(field.value.trim()));
     leave.addEventListener("click", () => {
-      dialog.close();
+      this.close();
       actions.leave();
     });
   }
@@ -17,5 +17,9 @@ export class SignIn {
     this.title.textContent = expired ? "Your sign-in has expired" : "A token is needed here";
     this.field.value = "";
     this.dialog.showModal();
+  }
+
+  close() {
+    if (this.dialog.open) this.dialog.close();
   }
 }

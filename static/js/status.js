@@ -81,6 +81,7 @@ export function bannerFor({ state, cause, room, name, retryAt, downFor, online, 
     return { text: "Still can’t reach the server. Your unsent messages are kept in this tab.", ...again };
   }
   if (cause === "restart") return { text: "The server is restarting – back in a moment.", ...again };
+  if (cause === "busy") return { text: `The server is busy. ${retrying(retryAt, now)}`, ...again };
   return { text: cause === null ? "Connecting takes longer than usual…" : `Connection lost. ${retrying(retryAt, now)}`, ...again };
 }
 

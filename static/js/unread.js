@@ -22,6 +22,11 @@ export class Unread {
     if (!this.attentive) this.count += 1;
   }
 
+  // Another tab showed them.
+  seen() {
+    this.count = 0;
+  }
+
   // I said something, or pressed Escape: I have seen what was to be seen.
   dismiss() {
     this.count = 0;

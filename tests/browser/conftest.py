@@ -148,6 +148,22 @@ class Tab:
             top,
         )
 
+    async def hide(self) -> None:
+        """Headless Chromium shows every tab; the page is told otherwise."""
+        await self._tell_hidden(True)
+
+    async def show(self) -> None:
+        await self._tell_hidden(False)
+
+    async def _tell_hidden(self, hidden: bool) -> None:
+        await self.page.evaluate(
+            """(hidden) => {
+                Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            hidden,
+        )
+
     async def connection(self) -> str:
         return await self.root.get_attribute("data-connection") or ""
 

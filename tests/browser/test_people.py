@@ -74,24 +74,72 @@ async def test_while_disconnected_the_list_says_how_old_it_is(
     await expect(ann.page.get_by_role("complementary", name="People")).not_to_contain_text("As of")
 
 
+async def join_by_token(tab: Tab, room: str, token: str) -> None:
+    await tab.visit(room)
+    await tab.page.get_by_label("Name", exact=True).fill("Ann")
+    await tab.page.get_by_text("Use a token").click()
+    await tab.page.get_by_label("Token", exact=True).fill(token)
+    await tab.page.get_by_role("button", name="Join room").click()
+    await tab.is_live()
+
+
 async def test_two_tabs_with_one_token_are_one_person(people: People, chat: ChatServer, room: str) -> None:
     context = await people.context()
-    tabs = [await people.tab(chat.url(""), context) for _ in range(2)]
-    for tab in tabs:
-        await tab.visit(room)
-        await tab.page.get_by_label("Name", exact=True).fill("Ann")
-        await tab.page.get_by_text("Use a token").click()
-        await tab.page.get_by_label("Token", exact=True).fill("the-token-of-ann")
-        await tab.page.get_by_role("button", name="Join room").click()
-        await tab.is_live()
+    here, there = [await people.tab(chat.url(""), context) for _ in range(2)]
+    for tab in (here, there):
+        await join_by_token(tab, room, "the-token-of-ann")
         assert "the-token-of-ann" not in tab.page.url
-    here, there = tabs
     await here.say("from here")
     await there.hears("from here")
     await expect(there.row("from here").get_by_text("You", exact=True)).to_be_visible()
     await expect(listed(there)).to_have_text(["Ann (you)"])
     kept = await here.page.evaluate("JSON.stringify(localStorage)")
     assert "the-token-of-ann" not in kept
+
+
+async def test_what_one_tab_has_read_is_not_unread_in_another(people: People, chat: ChatServer, room: str) -> None:
+    context = await people.context()
+    here, there = [await people.tab(chat.url(""), context) for _ in range(2)]
+    for tab in (here, there):
+        await join_by_token(tab, room, "token-of-a-reader")
+    for tab in (here, there):
+        await tab.hide()
+    async with speaker(chat, room, "Bob") as bob:
+        await bob.say("look")
+    for tab in (here, there):
+        await expect(tab.page).to_have_title(f"(1) #{room} – Broadcaster")
+    await here.show()
+    for tab in (here, there):
+        await expect(tab.page).to_have_title(f"#{room} – Broadcaster")
+
+
+async def test_a_hidden_tab_notifies_if_asked_to_and_only_one_of_them(
+    people: People, chat: ChatServer, room: str
+) -> None:
+    context = await people.context()
+    await context.add_init_script(
+        """window.notified = [];
+        window.Notification = class extends EventTarget {
+            static permission = "granted";
+            static requestPermission = async () => "granted";
+            constructor(title, {body}) { super(); notified.push(`${title}: ${body}`); }
+        };"""
+    )
+    tabs = [await people.tab(chat.url(""), context) for _ in range(2)]
+    for tab in tabs:
+        await tab.join(room, "Ann")
+    await tabs[0].page.get_by_role("button", name="Menu").click()
+    await tabs[0].page.get_by_role("checkbox", name="Notify me").check()
+    async with speaker(chat, room, "Bob") as bob:
+        await bob.say("while you look")
+        for tab in tabs:
+            await tab.hears("while you look")
+            await tab.hide()
+        await bob.say("while you are away")
+        for tab in tabs:
+            await tab.hears("while you are away")
+    notified = [text for tab in tabs for text in await tab.page.evaluate("notified")]
+    assert notified == [f"Bob in #{room}: while you are away"]
 
 
 async def test_rooms_i_was_in_are_one_click_away(people: People, chat: ChatServer, room: str) -> None:

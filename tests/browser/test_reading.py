@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import People, Tab, speaker
 from tests.servers import ChatServer, until
@@ -140,11 +139,11 @@ async def test_what_arrives_in_a_hidden_tab_is_counted_and_marked(people: People
         await bob.say("seen")
         await ann.join(room, "Ann")
         await ann.hears("seen")
-        await hide(ann.page, hidden=True)
+        await ann.hide()
         await bob.say("unseen 1", "unseen 2")
         await expect(ann.page).to_have_title(f"(2) #{room} – Broadcaster")
         await expect(ann.page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("favicon-unread"))
-    await hide(ann.page, hidden=False)
+    await ann.show()
     await expect(ann.page).to_have_title(f"#{room} – Broadcaster")
     kinds = await ann.log.locator(".row-message, .row-marker").evaluate_all("rows => rows.map(row => row.className)")
     assert ["marker" in kind for kind in kinds] == [False, True, False, False]
@@ -226,14 +225,3 @@ async def at_bottom(tab: Tab) -> bool:
 async def until_texts(tab: Tab, count: int) -> list[str]:
     await expect(tab.log.locator(".body")).to_have_count(count)
     return await tab.texts()
-
-
-async def hide(page: Page, **state: Any) -> None:
-    """Headless Chromium shows every tab; the page is told otherwise."""
-    await page.evaluate(
-        """({hidden}) => {
-            Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        state,
-    )

@@ -145,7 +145,7 @@ async def test_too_fast_means_waiting_and_nothing_is_lost(people: People, chat: 
     await ann.join(room, "Ann")
     await ann.say("too fast")
     await expect(ann.page.get_by_role("button", name="Wait 3 s")).to_have_attribute("aria-disabled", "true")
-    await expect(ann.page.get_by_text("You’re sending too fast.")).to_be_visible()
+    await expect(ann.page.get_by_text("You’re sending too fast.", exact=True)).to_be_visible()
     await ann.box.fill("typed meanwhile")
     refusing.clear()
     await ann.hears("too fast")

@@ -134,5 +134,5 @@ export function valueStorage() {
 export function recordingListener() {
   const heard = [];
   const record = (name) => (...details) => heard.push([name, ...details]);
-  return { heard, changed() {}, welcomed: record("welcomed"), arrived: record("arrived"), caughtUp: record("caughtUp") };
+  return { heard, changed() {}, welcomed: record("welcomed"), tooFast: record("tooFast"), arrived: record("arrived"), caughtUp: record("caughtUp") };
 }

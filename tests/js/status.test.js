@@ -18,6 +18,7 @@ test("the banner counts down only what is worth waiting for", () => {
 
 test("each reason has its own sentence", () => {
   assert.equal(text({ cause: "restart" }), "The server is restarting – back in a moment.");
+  assert.equal(text({ cause: "busy" }), "The server is busy. Retrying…");
   assert.equal(text({ cause: "stalled" }), "You fell behind; catching up…");
   assert.equal(text({ online: false }), "You’re offline. Messages will be sent when you’re back.");
   assert.equal(text({ downFor: 200_000 }), "Still can’t reach the server. Your unsent messages are kept in this tab.");

@@ -12,6 +12,7 @@ from chat.events import Position, Publication
 from chat.frames import Batch, Payload
 from chat.group import Group
 from chat.protocol import Gap
+from chat.told import Told
 
 
 class Delivery:
@@ -23,6 +24,7 @@ class Delivery:
 
     def __init__(self, members: Mapping[str, Connection], *, lags: Callable[[Connection], None]) -> None:
         self.written = Position("", 0)  # up to where publications were written to the live members
+        self.told = Told(False, {}, 0)  # what was written to them of what is in no log
         self._members = members  # by connection id, live or not
         self._lags = lags
         self._live: dict[str, Group] = {}  # by codec name
@@ -43,6 +45,7 @@ class Delivery:
             return
         for item in items:
             self.written = _after(item) or self.written
+            self.told = self.told.after(item)
         self._flushing = True
         for group in self._live.values():
             if group:

@@ -284,6 +284,7 @@ class ConnectionManager:
                 self._broker,
                 worker=self.worker,
                 settings=self.settings,
+                own=lambda: self._presence.here(name),
                 spawn=self._spawn,
             )
             self._following[name] = self._spawn(self._follow(room, self._following.get(name)))

@@ -96,6 +96,10 @@ class Presence:
         left = {id: None for id in told.left if id not in here.users}
         return People(self.worker, list(joined.values()), list(left), told.closed)
 
+    def here(self, room: str) -> list[User]:
+        """Return this worker's people in a room, who have a socket or are within the grace time."""
+        return list(self._here[room].users.values()) if room in self._here else []
+
     async def watch(self, rooms: Callable[[], Iterable[Room]]) -> None:
         """Show that this worker lives, and strike off the people of those that do not, until cancelled."""
         suspects: set[str] = set()
@@ -105,11 +109,12 @@ class Presence:
                 self._shown.set()
                 if beat.was_gone:
                     self._tell_all_again()
-                gone = {worker for room in rooms() for worker in room.roster.workers()} - beat.live - {self.worker}
+                said = {worker for room in rooms() for worker in room.attendance.roster.workers()}
+                gone = said - beat.live - {self.worker}
                 # Only at the second look: the answer may be older than a new worker's first sign of life.
                 for room in rooms():
-                    for worker in gone & suspects & room.roster.workers():
-                        await self._broker.strike(room.name, worker, room.forget(worker))
+                    for worker in gone & suspects & room.attendance.roster.workers():
+                        await self._broker.strike(room.name, worker, room.attendance.forget(worker))
                 suspects = gone
                 pause = BEAT
             except BrokerUnavailable:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
 from chat import metrics
+from chat.attendance import Attendance
 from chat.backoff import delays
 from chat.broker import Broker
 from chat.codec import Item
@@ -19,18 +19,15 @@ from chat.delivery import Delivery, as_seen_by
 from chat.events import Event, Left, Page, Position, Publication, Receipt, Signal
 from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
-from chat.protocol import LISTED_MEMBERS, Body, CloseCode, Gap, IsTyping, Presence, Status, User, encode
+from chat.protocol import Body, CloseCode, Gap, IsTyping, User, encode
 from chat.recovery import following, gap
-from chat.roster import PEOPLE, Change, Changes, People, Roster
+from chat.roster import PEOPLE, People
 from chat.settings import Settings
 from chat.told import Told
 
 logger = logging.getLogger("chat.room")
 
 TYPING = "typing"  # the kind of signal for it; its body is the `User`
-CHANGES_TOGETHER = 0.1  # seconds: who comes and goes within that time is told in one event
-SECOND_LOOK = 4.0  # seconds between two looks at who is here, after signals may have been missed
-COUNTS_TOGETHER = 1.0  # seconds: the same for a room in which only the number is told
 
 Greet = Callable[["Room", Connection, bool], Item]  # the bool: everything the member missed follows
 
@@ -51,32 +48,35 @@ class Room:
     given what it missed, from the tail or the log, and put back. So no queue grows for anybody.
     """
 
-    def __init__(self, name: str, broker: Broker, *, worker: str, settings: Settings, spawn: Spawn) -> None:
+    def __init__(
+        self, name: str, broker: Broker, *, worker: str, settings: Settings, own: Callable[[], list[User]], spawn: Spawn
+    ) -> None:
         self.name = name
         self.members: dict[str, Connection] = {}  # by connection id
         self.held = 0  # by how many, members and members to be, the room is kept open
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.roster = Roster()  # who is here, over all workers
+        self._delivery = Delivery(self.members, lags=self._lag)
+        self.attendance = Attendance(name, broker, worker=worker, own=own, deliver=self._delivery.add, spawn=spawn)
         self.feed = Feed(
-            name, broker, history_size=settings.history_size, deliver=self._deliver, refresh=self._refresh, spawn=spawn
+            name,
+            broker,
+            history_size=settings.history_size,
+            deliver=self._delivery.add,
+            refresh=self.attendance.refresh,
+            spawn=spawn,
         )
         self._broker = broker
-        self._worker = worker
         self._stall_timeout = settings.stall_timeout
         self._spawn = spawn
-        self._heard_of: list[People] | None = None  # while the roster is read: who came and went meanwhile
-        self._changes = Changes()  # of the roster, not told to the members yet
-        self._told = Told(False, {}, 0)  # what the members know
-        self._delivery = Delivery(self.members, lags=self._lag)
 
     # --- from the broker ---
 
     async def open(self) -> None:
         """Find out where the log stands and who is here; raises `BrokerUnavailable`."""
         await self.feed.open()
-        self.roster.become(await self._broker.roster(self.name), own="")
+        await self.attendance.open()
         self._delivery.written = self.feed.position
-        self._note_told()
+        self._delivery.told = self._to_tell()
         self.opened.set_result(None)
 
     async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
@@ -90,72 +90,20 @@ class Room:
                     self.feed.take(event)
         finally:
             self.feed.close()
+            self.attendance.close()
 
     def _heed(self, signal: Signal) -> None:
         try:
             if signal.kind == PEOPLE:
                 people = msgspec.json.decode(signal.body, type=People)
-                self._note(people)
-                if self._heard_of is not None:
-                    self._heard_of.append(people)
+                self.attendance.heed(people)
                 for user in people.closed:
-                    self._deliver(Left(user))
+                    self._delivery.add(Left(user))
             elif signal.kind == TYPING:
-                self._deliver(IsTyping(msgspec.json.decode(signal.body, type=User)))
+                self._delivery.add(IsTyping(msgspec.json.decode(signal.body, type=User)))
         except msgspec.DecodeError as error:
             metrics.foreign_payloads.inc()
             logger.warning("skipped a signal in room %s: %s", self.name, error)
-
-    async def _refresh(self, *, sure: bool = False) -> None:
-        """Read who is here: signals may have been missed."""
-        heard = self._heard_of = []
-        try:
-            entries = await self._broker.roster(self.name)
-        finally:
-            self._heard_of = None
-        # Who is missing counts as gone at the second look: after an outage every worker enters its people again.
-        known = [] if sure else self.roster.entries()
-        self._changed(self.roster.become([*known, *entries], own=self._worker))
-        for people in heard:  # it may be newer than what was read
-            self._note(people)
-        if not sure:
-            self._spawn(self._refresh_again())
-
-    async def _refresh_again(self) -> None:
-        await asyncio.sleep(SECOND_LOOK)
-        with suppress(BrokerUnavailable):  # its return starts anew
-            await self._refresh(sure=True)
-
-    def _note(self, people: People) -> None:
-        self._changed(self.roster.enter(people.worker, people.joined))
-        self._changed(self.roster.leave(people.worker, people.left))
-
-    def forget(self, worker: str) -> list[str]:
-        """Take the people of a worker that is gone off the roster; returns their ids."""
-        ids = self.roster.on(worker)
-        self._changed(self.roster.leave(worker, ids))
-        return ids
-
-    def _changed(self, change: Change) -> None:
-        if self._changes.add(change):
-            asyncio.get_running_loop().call_later(self._patience(), self._tell_changes)
-
-    def _patience(self) -> float:
-        return CHANGES_TOGETHER if self.roster.count <= LISTED_MEMBERS else COUNTS_TOGETHER
-
-    def _tell_changes(self) -> None:
-        if (presence := self._changes.sum(self.roster)) is not None:
-            self._deliver(presence)
-
-    # --- to the members ---
-
-    def _deliver(self, item: Item) -> None:
-        if isinstance(item, Presence | Status):
-            self._note_told()
-        self._delivery.add(item)
-
-    def _note_told(self) -> None:
-        self._told = Told(self.feed.degraded, {user.id: user for user in self.roster.listed()}, self.roster.count)
 
     # --- members ---
 
@@ -199,7 +147,7 @@ class Room:
         if start.missing is not None:
             connection.send(start.missing)
         if not self._promote(connection):
-            self._spawn(self._catch_up(connection))
+            self._spawn(self._catch_up(connection, told=self._to_tell()))
 
     def leave(self, connection: Connection) -> None:
         """Make it a member no more."""
@@ -212,9 +160,9 @@ class Room:
 
     def _lag(self, connection: Connection) -> None:
         if not connection.closing:
-            self._spawn(self._catch_up(connection, told=self._told))
+            self._spawn(self._catch_up(connection, told=self._delivery.told))
 
-    async def _catch_up(self, connection: Connection, *, told: Told | None = None) -> None:
+    async def _catch_up(self, connection: Connection, *, told: Told) -> None:
         """Give a member what it has not got yet, as fast as it reads, and make it live.
 
         `told`: what it was told last of what is in no log.
@@ -224,8 +172,8 @@ class Room:
             try:
                 await connection.writable(self._stall_timeout)
                 if self._promote(connection):
-                    if told is not None:
-                        connection.send(*self._told.since(told))
+                    if news := self._to_tell().since(told):
+                        connection.send(*news)
                     return
                 if not connection.transport.paused:
                     await self._write_page(connection)
@@ -234,6 +182,9 @@ class Room:
                 connection.close(CloseCode.STALLED, "you stopped reading")
             except BrokerUnavailable:
                 await asyncio.sleep(next(waits))
+
+    def _to_tell(self) -> Told:
+        return Told.of(self.attendance.roster, degraded=self.feed.degraded)
 
     def _promote(self, connection: Connection) -> bool:
         """Write what the tail has for it; make it live, and return True, if that is all it lacks."""
@@ -285,7 +236,7 @@ class Room:
 
     def who_is_here(self) -> tuple[list[User], int]:
         """Return the people, or nobody if they are too many to be listed, and how many they are."""
-        return self.roster.listed(), self.roster.count
+        return self.attendance.roster.listed(), self.attendance.roster.count
 
     async def typing(self, user: User) -> None:
         """Let everybody know that somebody is writing; raises `BrokerUnavailable`."""

@@ -26,7 +26,8 @@ LAYERS = """
     broker transport
     connection feed
     group
-    delivery told
+    told
+    attendance delivery
     room
     presence
     manager

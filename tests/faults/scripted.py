@@ -222,9 +222,9 @@ class ScriptedTransport:
 
     write_frames: Callable[[bytes], None] | None = None
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, *, reading: bool) -> None:
         self.paused = False
-        self.reading = True
+        self.reading = reading
         self.close_code = 0
         self._visit = visit
         self._unread: deque[bytes] = deque()

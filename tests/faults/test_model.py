@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from chat.codec import ChatV1
 from chat.connection import Connection
 from chat.events import Position
 from chat.exceptions import BrokerUnavailable
-from chat.protocol import User, Welcome
+from chat.protocol import Ack, User, Welcome
 from chat.room import Room
 from chat.roster import People
+from chat.settings import Settings
 from tests.checker import History, Place, Visit, violations
 from tests.faults.scripted import ScriptedBroker, ScriptedTransport, SkippingLoop, Store, position_of
 
@@ -53,7 +55,7 @@ class RoomLife(RuleBasedStateMachine):
         self.store = Store()
         self.members: dict[str, Member] = {}
         self.visits: dict[str, list[Visit]] = {name: [] for name in NAMES}
-        self.unacknowledged: dict[str, list[str]] = {name: [] for name in NAMES}
+        self.said: dict[str, list[str]] = {name: [] for name in NAMES}  # message ids
         self.enrolling = [asyncio.Lock() for _ in range(WORKERS)]
         self.tasks: set[asyncio.Task[None]] = set()
         self.failures: list[BaseException] = []
@@ -66,10 +68,20 @@ class RoomLife(RuleBasedStateMachine):
         for number in range(WORKERS):
             broker = ScriptedBroker(self.store, self.brokers, rand)
             self.brokers.append(broker)
-            room = Room("room", broker, worker=f"w{number}", stall_timeout=0, spawn=self.spawn)
+            room = Room(
+                "room",
+                broker,
+                worker=f"w{number}",
+                settings=Settings(stall_timeout=0),
+                own=partial(self._here, number),
+                spawn=self.spawn,
+            )
             self.rooms.append(room)
             await room.open()
             self.spawn(room.follow(broker.next_event))
+
+    def _people_on(self, worker: int) -> Callable[[], list[User]]:
+        return lambda: [member.connection.user for member in self.members.values() if member.worker == worker]
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.loop.run_until_complete(coroutine)
@@ -96,20 +108,20 @@ class RoomLife(RuleBasedStateMachine):
 
     # --- members ---
 
-    @rule(name=names, worker=workers)
-    def come(self, name: str, worker: int) -> None:
+    @rule(name=names, worker=workers, reading=st.booleans())
+    def come(self, name: str, worker: int, reading: bool = True) -> None:
         """Join or come back, from where the client got to, whatever the other worker thinks of it."""
         if name not in self.members:
             with suppress(BrokerUnavailable):
-                self.run(self._join(name, worker))
+                self.run(self._join(name, worker, reading))
 
-    async def _join(self, name: str, worker: int) -> None:
+    async def _join(self, name: str, worker: int, reading: bool) -> None:
         room = self.rooms[worker]
         at: Place | None = position_of(self.visits[name])
         start = await room.start(at and Position(*at), newest=NEWEST)
         visit = self.history.visit(name, since=at, newest=NEWEST)
         self.visits[name].append(visit)
-        transport = ScriptedTransport(visit)
+        transport = ScriptedTransport(visit, reading=reading)
         connection = Connection(
             f"w{worker}-{next(self.numbers)}",
             User(name, name),
@@ -123,8 +135,10 @@ class RoomLife(RuleBasedStateMachine):
         room.join(connection, start, greet=_greet)
         self.members[name] = Member(worker, visit, transport, connection)
         self.spawn(self._enrol(worker, People(f"w{worker}", joined=[connection.user])))
-        for id in list(self.unacknowledged[name]):
-            self.spawn(self._publish(name, id))
+        acknowledged = {e["id"] for visit in self.visits[name] for e in visit.events if e["type"] == "ack"}
+        for id in self.said[name]:
+            if id not in acknowledged:
+                self.spawn(self._publish(name, id))
 
     @rule(name=names)
     def go(self, name: str) -> None:
@@ -146,6 +160,9 @@ class RoomLife(RuleBasedStateMachine):
                     await self.brokers[worker].enrol("room", self._settled(worker, people))
                     return
                 await asyncio.sleep(0.1)
+
+    def _here(self, worker: int) -> list[User]:
+        return [member.connection.user for member in self.members.values() if member.worker == worker]
 
     def _settled(self, worker: int, people: People) -> People:
         """Return what is still so."""
@@ -177,7 +194,7 @@ class RoomLife(RuleBasedStateMachine):
         """Say several things at once; what is not acknowledged is said again after the next welcome."""
         for _ in range(count if name in self.members else 0):
             id = f"{name}-{next(self.numbers)}"
-            self.unacknowledged[name].append(id)
+            self.said[name].append(id)
             self.spawn(self._publish(name, id))
 
     async def _publish(self, name: str, id: str) -> None:
@@ -186,11 +203,7 @@ class RoomLife(RuleBasedStateMachine):
             return
         with suppress(BrokerUnavailable):
             receipt = await member.connection.publish(f"text of {id}", id=id)
-            if self.members.get(name) is member:
-                place = {"epoch": receipt.epoch, "offset": receipt.offset}
-                member.visit.events.append({"type": "ack", "id": id, **place})
-                with suppress(ValueError):
-                    self.unacknowledged[name].remove(id)
+            member.connection.send(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
 
     # --- the broker ---
 
@@ -228,8 +241,7 @@ class RoomLife(RuleBasedStateMachine):
         self.store.empty()
         for number, broker in enumerate(self.brokers):
             broker.come_back()
-            here = [member.connection.user for member in self.members.values() if member.worker == number]
-            self.spawn(self._enrol(number, People(f"w{number}", joined=here)))
+            self.spawn(self._enrol(number, People(f"w{number}", joined=self._here(number))))
 
     @rule(seconds=st.sampled_from([0, 0.001, 0.06, 1.0]))
     def time_passes(self, seconds: float) -> None:

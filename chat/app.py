@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from fastapi.exceptions import WebSocketRequestValidationError
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import WebSocketException  # FastAPI's is a subclass of it
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import __version__, logs
 from chat.exceptions import ChatError
+from chat.headers import CarefulHeaders
 from chat.manager import ConnectionManager
 from chat.refusal import refuse, refuse_error, refuse_parameters
 from chat.routes import messages, operations, page, websocket
@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     manager = ConnectionManager(settings=settings)
     app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=manager.lifespan)
     app.state.manager = manager
+    app.add_middleware(CarefulHeaders)
     app.add_middleware(StartsOrSaysWhy)
     app.add_exception_handler(WebSocketException, refuse)  # type: ignore[arg-type]
     app.add_exception_handler(WebSocketRequestValidationError, refuse_parameters)  # type: ignore[arg-type]
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(websocket.router)
     app.include_router(messages.router)
     app.include_router(operations.router)
-    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    app.mount("/static", page.files, name="static")
     logs.protect()
     return app
 

@@ -14,6 +14,7 @@ from chat.auth import open_user
 from chat.exceptions import InvalidName
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode, User
+from chat.settings import Settings
 
 
 async def get_manager(connection: HTTPConnection) -> ConnectionManager:
@@ -23,16 +24,33 @@ async def get_manager(connection: HTTPConnection) -> ConnectionManager:
 
 
 async def get_cookie_or_token(
+    connection: HTTPConnection,
     session: Annotated[str | None, Cookie(description="the session cookie; it comes first")] = None,
     token: Annotated[str | None, Query(description="a token, for clients without the cookie")] = None,
 ) -> str:
-    """Return the credential; without one the handshake is refused."""
-    credential = session or token
-    if not credential:
-        raise WebSocketException(
-            CloseCode.POLICY_VIOLATION, "no credential: send a session cookie or the query parameter token"
-        )
-    return credential
+    """Return the credential; without one the handshake is refused.
+
+    A cookie that another site made the browser send does not count.
+    """
+    if session and is_own(connection):
+        return session
+    if token:
+        return token
+    if session:
+        raise WebSocketException(CloseCode.FORBIDDEN, "a session cookie does not count from this origin")
+    raise WebSocketException(
+        CloseCode.POLICY_VIOLATION, "no credential: send a session cookie or the query parameter token"
+    )
+
+
+def is_own(connection: HTTPConnection) -> bool:
+    """Whether a request comes from our own page, from an origin that is allowed, or not from a browser at all."""
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return True
+    settings: Settings = connection.app.state.manager.settings
+    origin = origin.lower()
+    return origin.partition("://")[2] == connection.headers.get("host", "").lower() or origin in settings.origins
 
 
 async def get_room(item_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -21,6 +22,18 @@ def _known_broker(url: str) -> str:
     return url
 
 
+def _origins(value: str) -> str:
+    for origin in _listed(value):
+        parts = urlsplit(origin)
+        if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in ("http", "https"):
+            raise ValueError(f"{origin} is no origin; say for example https://example.org, several with commas between")
+    return value
+
+
+def _listed(value: str) -> list[str]:
+    return [part for part in (part.strip() for part in value.split(",")) if part]
+
+
 class Settings(BaseSettings):
     """Everything that can be set; each default is safe. Raises `SettingsError` from `load` only."""
 
@@ -32,6 +45,12 @@ class Settings(BaseSettings):
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error|critical)$", description="debug, info, warning, error, critical")
     ] = "info"
+
+    allowed_origins: Annotated[
+        str,
+        AfterValidator(_origins),
+        Field(description="origins, with commas between, from which a session cookie counts as well as from our own"),
+    ] = ""
 
     broker_url: Annotated[
         str,
@@ -68,6 +87,11 @@ class Settings(BaseSettings):
         float, Field(ge=0, description="seconds without a socket before a person counts as gone")
     ] = 10
     drain_timeout: Annotated[int, Field(ge=0, description="seconds from SIGTERM to the last close")] = 20
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """`allowed_origins`, one by one."""
+        return frozenset(_listed(self.allowed_origins.lower()))
 
     @classmethod
     def load(cls, **values: Any) -> Self:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames backoff rate_limit metrics
+    exceptions frames backoff rate_limit metrics headers
     settings names protocol logs
     events plain_text roster auth
     recovery tail codec
@@ -45,7 +45,7 @@ ONLY = {
     "broadcaster": {"broker"},
     "uvicorn": {"server"},
     "fastapi": {"manager", "session", "dependencies", "refusal", "routes", "app"},
-    "starlette": {"manager", "session", "dependencies", "refusal", "routes", "app", "logs"},
+    "starlette": {"manager", "session", "dependencies", "refusal", "routes", "app", "logs", "headers"},
 }
 
 

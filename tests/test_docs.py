@@ -45,7 +45,9 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
     table = re.search(r"<!-- settings: begin -->(.*?)<!-- settings: end -->", readme, re.DOTALL)
     assert table is not None
     rows = re.findall(r"^\| `(CHAT_\w+)` \| `(.*?)` \|", table[1], re.MULTILINE)
-    assert rows == [(f"CHAT_{name.upper()}", str(field.default)) for name, field in Settings.model_fields.items()]
+    assert rows == [
+        (f"CHAT_{name.upper()}", str(field.default) or "unset") for name, field in Settings.model_fields.items()
+    ]
 
 
 def test_the_specification_has_every_close_code_command_and_event() -> None:

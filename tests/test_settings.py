@@ -10,6 +10,13 @@ WRONG = {
     "CHAT_PORT": ("eighty", "-1", "65536"),
     "CHAT_WORKERS": ("0", "many"),
     "CHAT_LOG_LEVEL": ("loud", ""),
+    "CHAT_ALLOWED_ORIGINS": (
+        "*",
+        "example.org",
+        "https://example.org/",
+        "https://a.example, b.example",
+        "ftp://a.example",
+    ),
     "CHAT_BROKER_URL": ("", "localhost:6379", "http://localhost", "redis://[::1"),
     "CHAT_BROKER_PREFIX": ("", "a b", "x" * 65),
     "CHAT_BROKER_TIMEOUT": ("0", "-1", "nan", "soon"),

@@ -1,11 +1,14 @@
-"""The chat page."""
+"""The chat page and its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from chat.headers import PAGE_HEADERS
 
 _BESIDE, _INSIDE = (Path(__file__).parents[depth] / "static" for depth in (2, 1))
 STATIC = _BESIDE if (_BESIDE / "index.html").is_file() else _INSIDE  # in a checkout; in an installed package
@@ -13,7 +16,19 @@ STATIC = _BESIDE if (_BESIDE / "index.html").is_file() else _INSIDE  # in a chec
 router = APIRouter()
 
 
+class PageFiles(StaticFiles):
+    """The page's files, each with the page's strict policy."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+files = PageFiles(directory=STATIC)
+
+
 @router.get("/", include_in_schema=False)
-async def page() -> FileResponse:
+async def page(request: Request) -> Response:
     """Return the page; it finds everything else by itself."""
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    return await files.get_response("index.html", request.scope)

@@ -90,7 +90,6 @@ async def test_a_cookie_of_our_own_page_counts(server: ChatServer, subprotocols:
     assert await answer(server, "/items/room/ws", subprotocols, origin, cookie) == "in"
 
 
-@pytest.mark.xfail(strict=True, reason="cookies are not held to an Origin yet")
 @pytest.mark.parametrize(("subprotocols", "expected"), [(PLAIN, 403), (JSON, 4403)])
 async def test_a_cookie_that_another_site_makes_the_browser_send_does_not_count(
     server: ChatServer, subprotocols: Any, expected: int

@@ -1,7 +1,6 @@
 // The log as it is seen: one list item per row, changed in place when its row changes.
 
 import { avatar, element } from "./element.js";
-import { count } from "./format.js";
 import { isOnlyEmoji, parse } from "./markup.js";
 
 const FOLDED_LINES = 15;
@@ -56,7 +55,7 @@ export class Messages {
     day: ({ text }) => [element("span", {}, text)],
     marker: () => [element("span", {}, "New messages")],
     notice: ({ text }) => [element("span", {}, text)],
-    gap: ({ count: n }) => [element("span", {}, missing(n))],
+    gap: ({ text }) => [element("span", {}, text)],
     edge: (row) => [this.#edge(row)],
     message: (row, node) => [this.#message(row, node)],
   };
@@ -85,7 +84,7 @@ export class Messages {
   }
 
   #moment({ state, at }) {
-    const progress = { queued: "Waiting for the connection…", sending: "Sending…" }[state];
+    const progress = { queued: "Waiting to be sent…", sending: "Sending…" }[state];
     if (progress) return element("span", { class: "moment progress" }, progress);
     const datetime = new Date(at).toISOString();
     return element("time", { class: "moment", datetime, title: this.formats.full(at) }, this.formats.time(at));
@@ -115,8 +114,6 @@ export class Messages {
     );
   }
 }
-
-const missing = (n) => (n > 0 ? `${count(n, "message is", "messages are")} missing here` : "Messages are missing here");
 
 const isLong = (text) => text.length > FOLDED_CHARACTERS || text.split("\n").length > FOLDED_LINES;
 

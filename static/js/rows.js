@@ -1,5 +1,6 @@
 // What stands in the log, line by line; pure. A row's `key` says which line it is, all else how it looks.
 
+import { count } from "./format.js";
 import { keyOf } from "./store.js";
 
 const GROUPED_WITHIN = 5 * 60_000;
@@ -43,7 +44,7 @@ function merge(first, second) {
 }
 
 function line(item, me) {
-  if (item.kind === "gap") return { kind: "gap", key: item.key, count: item.count };
+  if (item.kind === "gap") return { kind: "gap", key: item.key, text: missing(item) };
   if (item.kind === "notice") return { kind: "notice", key: item.key, text: comings(item) };
   const { key, user, text, at } = item;
   const mine = user.id === me?.id;
@@ -53,6 +54,12 @@ function line(item, me) {
 function pendingLine({ id, text, at, state, reason }, me) {
   const user = me ?? { id: "", name: "You" };
   return { kind: "message", key: keyOf(user, id), id, user, mine: true, text, at, state, reason };
+}
+
+function missing({ reason, count: n }) {
+  if (reason === "epoch") return "The room began anew here";
+  if (reason === "ahead") return "The server lost its newest messages here";
+  return `${count(n, "message")} in between ${n === 1 ? "is" : "are"} no longer kept`;
 }
 
 // Programs may send what is no text.

@@ -15,7 +15,7 @@ export class Store {
   exhausted = false; // the server has nothing older
   #tail = [];
   #keys = new Set(); // of the messages in items
-  #notices = 0;
+  #separators = 0; // gaps and notices so far
 
   get position() {
     return this.epoch === null ? null : { epoch: this.epoch, offset: this.offset };
@@ -35,6 +35,7 @@ export class Store {
   // Starts where the server says we are. What is already here stays: it was said.
   welcome({ epoch }) {
     if (epoch === this.epoch) return;
+    this.#letGo();
     this.epoch = epoch;
     this.offset = 0;
   }
@@ -46,18 +47,21 @@ export class Store {
     return this.#arrive(this.#item(message));
   }
 
-  gap({ after, before, epoch }) {
-    const known = epoch === this.epoch ? Math.max(this.offset, after) : after;
-    if (epoch === this.epoch && before - 1 <= known) return;
+  // What cannot be delivered is said; go on from `before - 1`, even if that is behind what was seen: a store that lost
+  // its newest messages gives their offsets to others.
+  gap({ after, before, reason, epoch }) {
+    if (reason !== "trimmed") this.#letGo();
+    this.#separators += 1;
     this.epoch = epoch;
     this.offset = before - 1;
-    this.#arrive({ kind: "gap", key: `gap ${epoch} ${before}`, epoch, offset: before - 1, count: before - known - 1 });
+    const count = Math.max(0, before - after - 1);
+    this.#arrive({ kind: "gap", key: `gap ${this.#separators}`, epoch, offset: before - 1, reason, count });
   }
 
   // People came or went.
   note({ joined, left }) {
-    this.#notices += 1;
-    if (!this.detached) this.#append([{ kind: "notice", key: `notice ${this.#notices}`, joined, left }]);
+    this.#separators += 1;
+    if (!this.detached) this.#append([{ kind: "notice", key: `notice ${this.#separators}`, joined, left }]);
   }
 
   // A page of older messages.
@@ -120,6 +124,15 @@ export class Store {
     }
   }
 
+  // Paging down from a detached window will not reach what comes now: its offsets begin anew.
+  #letGo() {
+    if (!this.detached) return;
+    this.items = [];
+    this.#tail = [];
+    this.#keys.clear();
+    this.detached = false;
+  }
+
   // If the window reaches the tail, or the newest message, it is whole again.
   #attach() {
     const newest = this.newest;
@@ -136,4 +149,4 @@ export class Store {
 // One message, on every screen and in every state; nobody but its sender can make another one with it.
 export const keyOf = (user, id) => `${user.id}/${id}`;
 
-const beginning = ({ kind, offset, count }) => (kind === "gap" ? offset - count + 1 : offset);
+const beginning = ({ kind, offset, count }) => (kind === "gap" ? offset + 1 - count : offset);

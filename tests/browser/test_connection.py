@@ -52,6 +52,38 @@ async def test_what_was_missed_is_there_after_a_broken_connection(
     await expect(ann.page.get_by_role("status")).to_contain_text("2 messages while you were away")
 
 
+async def test_what_the_server_no_longer_keeps_is_said_to_be_missing(people: People, room: str) -> None:
+    async with ChatServer(CHAT_HISTORY_SIZE="5") as forgetful, TcpProxy(forgetful.port) as way:
+        ann = await people.tab(f"http://127.0.0.1:{way.port}")
+        async with speaker(forgetful, room, "Bob") as bob:
+            await bob.say("seen")
+            await ann.join(room, "Ann")
+            await ann.hears("seen")
+            await way.refuse()
+            way.reset()
+            await ann.is_in_state("waiting")
+            await bob.say(*(f"missed {number}" for number in range(20)))
+            await way.accept()
+            await ann.hears("missed 19")
+        await expect(ann.lines("gap")).to_have_text("15 messages in between are no longer kept")
+        assert await ann.texts() == ["seen", *(f"missed {number}" for number in range(15, 20))]
+
+
+async def test_a_server_that_forgot_everything_is_no_reason_to_forget_what_was_said(people: People, room: str) -> None:
+    async with ChatServer() as chat:
+        ann = await people.tab(chat.url(""))
+        await ann.join(room, "Ann")
+        await ann.say("before")
+        await ann.hears("before")
+        await chat.kill()
+        await chat.start()
+        await ann.is_in_state("live")
+        await ann.say("after")
+        await ann.hears("after")
+        await expect(ann.lines("gap")).to_have_text("The room began anew here")
+        assert await ann.texts() == ["before", "after"]
+
+
 async def test_a_frozen_path_is_noticed_after_a_wake_and_left_behind(
     people: People, chat: ChatServer, room: str, proxy: TcpProxy
 ) -> None:
@@ -76,7 +108,7 @@ async def test_a_message_said_while_disconnected_waits_and_survives_a_reload(
     proxy.reset()
     await ann.is_in_state("waiting")
     await ann.say("kept")
-    await expect(ann.row("kept").get_by_text("Waiting for the connection…")).to_be_visible()
+    await expect(ann.row("kept").get_by_text("Waiting to be sent…")).to_be_visible()
     await proxy.accept()
     await ann.page.reload()
     await ann.hears("kept")

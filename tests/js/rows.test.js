@@ -64,6 +64,13 @@ test("long lists of names are cut", () => {
   assert.equal(names([BOB, CLEO, ANN, ANN]), "Bob, Cleo and 2 others");
 });
 
+test("what is missing is said, and why", () => {
+  const gap = (reason, count) => drawn({ items: [{ kind: "gap", key: "g", reason, count }] })[0].text;
+  assert.equal(gap("trimmed", 33), "33 messages in between are no longer kept");
+  assert.equal(gap("epoch", 0), "The room began anew here");
+  assert.equal(gap("ahead", 0), "The server lost its newest messages here");
+});
+
 test("new messages begin under a line of their own", () => {
   const items = [said(BOB, 0), said(BOB, 1)];
   assert.deepEqual(drawn({ items, marker: "b2/m1" }).map(({ kind }) => kind), ["day", "message", "marker", "message"]);

@@ -28,9 +28,27 @@ test("a resume asks for what came after the newest message", () => {
 
 test("a gap stands where messages are missing, and says how many", () => {
   store.receive(message(1));
-  store.gap({ after: 1, before: 10, epoch: "e1" });
+  store.gap({ after: 1, before: 10, reason: "trimmed", epoch: "e1" });
   store.receive(message(10));
   assert.deepEqual(store.items.map(({ kind, count }) => [kind, count]), [["message", undefined], ["gap", 8], ["message", undefined]]);
+});
+
+test("a store that lost its newest messages gives their offsets to others", () => {
+  fill(1, 9);
+  store.gap({ after: 5, before: 6, reason: "ahead", epoch: "e1" });
+  assert.deepEqual(store.position, { epoch: "e1", offset: 5 });
+  store.receive(message(6, { id: "after the loss" }));
+  assert.deepEqual(offsets().slice(-3), [9, 5, 6]);
+});
+
+test("a detached window is let go when offsets begin anew", () => {
+  fill(1, 500);
+  store.farEnd = "newest";
+  fill(501, 503);
+  store.welcome(welcome({ epoch: "e2" }));
+  store.receive(message(1, { id: "anew" }));
+  assert.ok(!store.detached);
+  assert.deepEqual(offsets(), [1]);
 });
 
 test("a new epoch keeps what was said, and counts anew", () => {

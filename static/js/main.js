@@ -8,7 +8,7 @@ import { Drawer } from "./drawer.js";
 import { element } from "./element.js";
 import { formats } from "./format.js";
 import { Identity, randomId } from "./identity.js";
-import { JoinForm, complain } from "./join.js";
+import { JoinForm } from "./join.js";
 import { Notifier } from "./notify.js";
 import { OtherRooms } from "./other_rooms.js";
 import { messagesAddress } from "./protocol.js";
@@ -50,7 +50,7 @@ const share = new Share(
 const otherRooms = new OtherRooms({ newest, changed: drawRail });
 const form = new JoinForm($("join-form"), { join });
 const rail = new Rail(
-  { list: $("rooms"), me: $("me"), dot: $("rooms-badge") },
+  { list: $("rooms"), form: $("other-room"), me: $("me"), dot: $("rooms-badge") },
   { actions: { go, forget }, link: roomLink },
 );
 const view = new RoomView(
@@ -106,16 +106,6 @@ function wireControls() {
   }
   $("open-rooms").addEventListener("click", () => drawer.open($("rail"), { label: "Rooms", side: "left" }));
   $("open-people").addEventListener("click", () => drawer.open($("people"), { label: "People", side: "right" }));
-  $("other-room").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const { room } = event.target.elements;
-    const name = room.value.trim().normalize("NFC");
-    complain(room, roomProblem(name));
-    if (roomProblem(name)) return;
-    room.value = "";
-    go(name);
-  });
-  $("other-room").addEventListener("input", ({ target }) => complain(target, ""));
 }
 
 function wireWorld() {
@@ -207,7 +197,13 @@ function converse(room) {
     room,
     credentials: () => identity.credentials,
     base: location.href,
-    listener: { changed, welcomed, arrived, tooFast: () => view.tooFast(), caughtUp: (missed) => view.caughtUp(missed) },
+    listener: {
+      changed: () => view.changed(),
+      welcomed,
+      arrived,
+      tooFast: () => view.tooFast(),
+      caughtUp: (missed) => view.caughtUp(missed),
+    },
     lastRead: identity.user && rooms.lastRead(room, identity.user),
     WebSocket,
     clock,
@@ -223,11 +219,6 @@ function welcomed() {
   otherRooms.entered(room);
   drawRail();
   lookAround();
-}
-
-function changed() {
-  if (conversation?.socket.state === "signed-out") view.askForToken();
-  view.changed();
 }
 
 function arrived(message, { mine, replayed }) {

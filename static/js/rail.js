@@ -2,13 +2,20 @@
 
 import { atMost } from "./badge.js";
 import { avatar, element } from "./element.js";
+import { complain } from "./join.js";
+import { roomProblem } from "./room_name.js";
 
 export class Rail {
   #look = null;
 
   // `actions` are {go(room), forget(room)}; `link(room)` is a room's address.
-  constructor({ list, me, dot }, { actions, link }) {
+  constructor({ list, form, me, dot }, { actions, link }) {
     Object.assign(this, { list, me, dot, actions, link });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#open(form.elements.room);
+    });
+    form.addEventListener("input", ({ target }) => complain(target, ""));
   }
 
   // `unread`: room → number of messages.
@@ -19,6 +26,15 @@ export class Rail {
     this.list.replaceChildren(...rooms.map((name) => this.#item(name, { current: name === room, unread: unread.get(name) ?? 0 })));
     this.me.replaceChildren(avatar(me), element("bdi", {}, me.name));
     this.dot.hidden = !rooms.some((name) => name !== room && unread.get(name) > 0);
+  }
+
+  #open(field) {
+    const room = field.value.trim().normalize("NFC");
+    const problem = roomProblem(room);
+    complain(field, problem);
+    if (problem) return;
+    field.value = "";
+    this.actions.go(room);
   }
 
   #item(room, { current, unread }) {

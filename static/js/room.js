@@ -24,7 +24,6 @@ export class RoomView {
   #clockwork = null; // the next drawing that only the time makes necessary
   #enteredAt = 0;
   #drafted = false; // whether the draft is back in the box
-  #since = null; // since when the connection is lost
   #unsaved = null;
 
   // `page` are the elements, by name; `actions` are {leave(), signIn(token), read(room, position)}.
@@ -37,7 +36,7 @@ export class RoomView {
       actions: { send: (text) => this.#say(text), typed: (text) => this.#typed(text), scroll: (by) => this.scroll.byPage(by) },
     });
     this.status = new Status(page, {
-      actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.askForToken() },
+      actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.#askForToken() },
       alarm: (text) => announcer.alarm(text),
     });
     this.signIn = new SignIn(page.signIn, { actions });
@@ -64,7 +63,6 @@ export class RoomView {
     this.#conversation = conversation;
     this.#enteredAt = Date.now();
     this.#drafted = false;
-    this.#since = null;
     this.status.enter(this.#enteredAt);
     this.page.log.setAttribute("aria-label", `Messages in #${conversation.room}`);
     this.page.title.textContent = `# ${conversation.room}`;
@@ -103,10 +101,6 @@ export class RoomView {
     this.announcer.say(`${count(missed, "message")} while you were away`);
   }
 
-  askForToken() {
-    this.signIn.open({ expired: this.#conversation.me !== null });
-  }
-
   // --- what I do ---
 
   #say(text) {
@@ -133,6 +127,10 @@ export class RoomView {
   #discard(action) {
     action();
     this.composer.focus(); // the button that had the focus is gone
+  }
+
+  #askForToken() {
+    this.signIn.open({ expired: this.#conversation.me !== null });
   }
 
   #retry() {
@@ -227,11 +225,11 @@ export class RoomView {
     const { state, cause, retryAt } = socket;
     const name = me?.name ?? "";
     const ticks = this.status.render({ state, cause, retryAt, room, name, online: navigator.onLine, degraded, now });
-    this.#since = state === "live" || connection === null ? null : (this.#since ?? now);
-    this.people.render({ presence, me, now, since: this.#since });
+    this.people.render({ presence, me, now, since: connection === null ? null : this.status.downSince });
     this.composer.allow({ limit: limits.text_length, heldUntil });
     this.inspector.render(this.#conversation);
     this.#drawFailures(outbox.failed.length);
+    if (state === "signed-out" && document.documentElement.dataset.state !== state) this.#askForToken();
     document.documentElement.dataset.state = state;
     if (connection) document.documentElement.dataset.connection = connection;
     const skeleton = now < this.#enteredAt + SKELETON_AFTER ? this.#enteredAt + SKELETON_AFTER : null;

@@ -19,7 +19,7 @@ export class Rooms {
 
   // By name: a list that moves while one aims at it is of no use.
   get names() {
-    return this.#rooms.map(({ room }) => room).sort((a, b) => a.localeCompare(b));
+    return this.#rooms.map(({ room }) => room).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
   }
 
   visit(room, now) {

@@ -7,7 +7,7 @@ const COUNTDOWN_FROM = 5_000;
 const STILL_AFTER = 3 * 60_000;
 
 export class Status {
-  #downSince = null; // since when the connection is not live
+  downSince = null; // since when the connection is not live
   #alarmed = false;
 
   // `actions` are {retry(), leave(), signIn()}; `alarm(text)` interrupts a screen reader.
@@ -18,15 +18,15 @@ export class Status {
   }
 
   enter(now) {
-    this.#downSince = now;
+    this.downSince = now;
     this.#alarmed = false;
   }
 
   // Returns when it has to be drawn again because of the time alone, or null.
   render(situation) {
     const { state, now } = situation;
-    this.#downSince = state === "live" ? null : (this.#downSince ?? now);
-    const downFor = this.#downSince === null ? 0 : now - this.#downSince;
+    this.downSince = state === "live" ? null : (this.downSince ?? now);
+    const downFor = this.downSince === null ? 0 : now - this.downSince;
     const { tone, text, detail = "" } = chipFor(situation);
     const [short, long] = this.chip.children;
     write(short, text);

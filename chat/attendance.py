@@ -68,16 +68,13 @@ class Attendance:
         Who is missing counts as gone at the second look: after an outage every worker enters its people again.
         """
         await self._read(sure=False)
-        if self._second_look is None:
-            self._second_look = self._spawn(self._look_again())
+        self.close()  # a look that is due from an earlier outage would come too soon after this one
+        self._second_look = self._spawn(self._look_again())
 
     async def _look_again(self) -> None:
-        try:
-            await asyncio.sleep(SECOND_LOOK)
-            with suppress(BrokerUnavailable):  # once it is back, `refresh` is called anew
-                await self._read(sure=True)
-        finally:
-            self._second_look = None
+        await asyncio.sleep(SECOND_LOOK)
+        with suppress(BrokerUnavailable):  # once it is back, `refresh` is called anew
+            await self._read(sure=True)
 
     async def _read(self, *, sure: bool) -> None:
         heard: list[People] = []
@@ -85,7 +82,7 @@ class Attendance:
         try:
             entries = await self._broker.roster(self._room)
         finally:
-            self._readers.remove(heard)
+            self._readers = [other for other in self._readers if other is not heard]  # equal ones are not the same
         known = [] if sure else self.roster.entries()
         self._changed(self.roster.become([*known, *entries], own=self._worker))
         for people in heard:  # it may be newer than what was read

@@ -76,7 +76,7 @@ class Room:
         await self.feed.open()
         await self.attendance.open()
         self._delivery.written = self.feed.position
-        self._delivery.told = self._to_tell()
+        self._delivery.told = Told.of(self.attendance.roster, degraded=self.feed.degraded)
         self.opened.set_result(None)
 
     async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
@@ -140,6 +140,7 @@ class Room:
 
     def join(self, connection: Connection, start: Start, *, greet: Greet | None = None) -> None:
         """Make a connection a member: greet it, replay what came after its start, then let it have live traffic."""
+        self._delivery.flush()  # what it is greeted with is what the others know, no more and no less
         self.members[connection.id] = connection
         connection.position = start.position
         if greet is not None:
@@ -147,7 +148,12 @@ class Room:
         if start.missing is not None:
             connection.send(start.missing)
         if not self._promote(connection):
-            self._spawn(self._catch_up(connection, told=self._to_tell()))
+            self._spawn(self._catch_up(connection, told=self.told))
+
+    @property
+    def told(self) -> Told:
+        """What the live members know that is in no log; everybody is to know the same."""
+        return self._delivery.told
 
     def leave(self, connection: Connection) -> None:
         """Make it a member no more."""
@@ -160,7 +166,7 @@ class Room:
 
     def _lag(self, connection: Connection) -> None:
         if not connection.closing:
-            self._spawn(self._catch_up(connection, told=self._delivery.told))
+            self._spawn(self._catch_up(connection, told=self.told))
 
     async def _catch_up(self, connection: Connection, *, told: Told) -> None:
         """Give a member what it has not got yet, as fast as it reads, and make it live.
@@ -172,7 +178,7 @@ class Room:
             try:
                 await connection.writable(self._stall_timeout)
                 if self._promote(connection):
-                    if news := self._to_tell().since(told):
+                    if news := self.told.since(told):
                         connection.send(*news)
                     return
                 if not connection.transport.paused:
@@ -182,9 +188,6 @@ class Room:
                 connection.close(CloseCode.STALLED, "you stopped reading")
             except BrokerUnavailable:
                 await asyncio.sleep(next(waits))
-
-    def _to_tell(self) -> Told:
-        return Told.of(self.attendance.roster, degraded=self.feed.degraded)
 
     def _promote(self, connection: Connection) -> bool:
         """Write what the tail has for it; make it live, and return True, if that is all it lacks."""

@@ -40,6 +40,10 @@ class Roster:
         """How many people are here."""
         return len(self._people)
 
+    def has(self, id: str) -> bool:
+        """Return whether a person is here."""
+        return id in self._people
+
     def listed(self) -> list[User]:
         """Return everybody, or nobody in a room that is too large to be listed."""
         return list(self._people.values()) if self.count <= LISTED_MEMBERS else []

@@ -93,8 +93,9 @@ class _Greeter:
 
     def __call__(self, room: Room, connection: Connection, recovered: bool) -> Welcome:
         user = connection.user
-        present, count = room.who_is_here()
-        if all(member.id != user.id for member in present):  # told to the others in a moment
+        present, count = list(room.told.people.values()), room.told.count
+        known = room.attendance.roster.has(user.id) if count > LISTED_MEMBERS else user.id in room.told.people
+        if not known:  # told to the others in a moment
             count += 1
             present = [*present, user] if count <= LISTED_MEMBERS else []
         return Welcome(

@@ -296,7 +296,9 @@ def _people(visit: Visit) -> set[str]:
 
 
 def _greet(room: Room, connection: Connection, recovered: bool) -> Welcome:
-    members, count = room.who_is_here()
+    members, count = list(room.told.people.values()), room.told.count
+    if connection.user not in members:  # told to the others in a moment
+        members, count = [*members, connection.user], count + 1
     epoch, offset = room.feed.position
     return Welcome("room", connection.user, connection.id, epoch, offset, recovered, members, count, {}, 25)
 

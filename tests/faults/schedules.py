@@ -12,6 +12,7 @@ from tests.checker import History
 from tests.faults.client import Client
 from tests.faults.proxies import SubscriberProxy
 from tests.faults.service import WORKERS, Service
+from tests.servers import until
 
 CLIENTS = 6
 STEPS = 14
@@ -77,6 +78,9 @@ class Run:
         for client in self._clients:
             await client.reached(end)
             self.history.stayed.add(client.name)
+        everybody = {client.name for client in self._clients}
+        for client in self._clients:
+            await until(lambda: client.people() == everybody, f"{client} knows who is here", within=20)  # noqa: B023
 
     # --- steps ---
 

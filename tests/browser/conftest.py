@@ -28,11 +28,10 @@ async def browser() -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "the browser tests need Chromium, and there is no `chromium` on the path; try scripts/setup dev"
     async with async_playwright() as playwright:
-        # Chromium's own sandbox refuses root, and a container's /dev/shm is too small for it. A page that a test
-        # changes on its way has no address of its own, so that Chromium would not let it reach this machine.
+        # Chromium's own sandbox refuses root, and a container's /dev/shm is too small for it.
         launched = await playwright.chromium.launch(
             executable_path=chromium,
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-features=LocalNetworkAccessChecks"],
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
         async with launched:
             yield launched

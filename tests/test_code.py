@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     exceptions frames backoff rate_limit metrics headers
     settings names protocol logs
-    events plain_text roster auth
+    events plain_text roster auth asyncapi
     recovery tail codec
     broker transport
     connection feed

@@ -12,7 +12,7 @@ from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
 from chat.manager import ConnectionManager
 from chat.refusal import refuse, refuse_error, refuse_parameters
-from chat.routes import descriptions, messages, operations, page, websocket
+from chat.routes import descriptions, events, messages, operations, page, websocket
 from chat.settings import Settings
 
 
@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.router)
     app.include_router(websocket.router)
     app.include_router(messages.router)
+    app.include_router(events.router)
     app.include_router(operations.router)
     app.include_router(descriptions.router)
     app.mount("/static", page.files, name="static")

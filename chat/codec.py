@@ -48,6 +48,29 @@ class ChatV1(Codec):
         return Payload(protocol.encode(item))
 
 
+class EventStream(Codec):
+    """The events of chat.v1 as server-sent events; `id` is the position to go on from.
+
+    The format is that of the HTML standard, section 9.2: a line for each field, an empty one at the end.
+    """
+
+    name = "events"
+
+    def encode(self, item: Item) -> Payload | None:
+        if isinstance(item, Publication):
+            data = protocol.encode_message(offset=item.offset, at=item.at, body=item.body)
+            return _event("message", data, id=f"{item.epoch}:{item.offset}")
+        if isinstance(item, Left):
+            return None
+        id = f"{item.epoch}:{item.before - 1}" if isinstance(item, protocol.Gap) else None
+        return _event(str(item.__struct_config__.tag), protocol.encode(item), id=id)
+
+
+def _event(name: str, data: bytes, *, id: str | None) -> Payload:
+    first = b"" if id is None else b"id: %s\n" % id.encode()
+    return Payload(b"%sevent: %s\ndata: %s\n\n" % (first, name.encode(), data))
+
+
 class PlainText(Codec):
     """The tutorial's lines; the sender's own repeat its credential to it, and to nobody else."""
 

@@ -50,6 +50,11 @@ class Batch:
         ]
 
     @cached_property
+    def joined(self) -> bytes:
+        """All of them, one after the other, for a stream of bytes."""
+        return b"".join([payload.data for payload in self.payloads])
+
+    @cached_property
     def size(self) -> int:
         """Bytes of payload."""
         return sum([len(payload.data) for payload in self.payloads])

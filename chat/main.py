@@ -1,5 +1,6 @@
 """`app`, for `uvicorn chat.main:app`."""
 
+import gc
 import sys
 
 from chat.app import create_app
@@ -12,3 +13,9 @@ try:
 except SettingsError as error:
     print(f"chat cannot start:\n{error}", file=sys.stderr)
     sys.exit(UVICORN_STARTUP_FAILURE)
+
+# What was imported stays for good: the collector need not look at it again, nor look as often as its defaults have it.
+# That takes a quarter off the CPU time of a connection (benchmarks/, 844 to 646 µs).
+gc.collect()
+gc.freeze()
+gc.set_threshold(10_000, 10, 10)

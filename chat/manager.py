@@ -7,7 +7,7 @@ import itertools
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from chat import broker, metrics, names, protocol
 from chat.broker import Broker
 from chat.codec import Codec, Raw
-from chat.connection import Connection
+from chat.connection import Connection, Receive
 from chat.events import Page, Position, Receipt
 from chat.exceptions import BrokerUnavailable, InvalidName
 from chat.presence import Presence
@@ -25,7 +25,7 @@ from chat.protocol import CloseCode, User
 from chat.room import Greet, Room, Start
 from chat.roster import Roster
 from chat.settings import Settings
-from chat.transport import EXTENSION, AsgiTransport, Transport
+from chat.transport import EXTENSION, WEBSOCKET, AsgiTransport, Form, Send, Transport
 
 logger = logging.getLogger("chat.manager")
 
@@ -138,12 +138,34 @@ class ConnectionManager:
         Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed and 4503 when the
         broker is away or this worker is about to stop.
         """
-        await self._ensure_started()
         codec = codec or Raw()
+
+        async def accept() -> tuple[Transport, Receive]:
+            await websocket.accept(subprotocol=codec.subprotocol)
+            transport = websocket.scope.get("extensions", {}).get(EXTENSION) or self.transport(websocket.send)
+            return transport, websocket.receive
+
+        joined = self.join(room, accept, user=user, codec=codec, since=since, newest=newest, greet=greet)
+        async with joined as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def join(
+        self,
+        room: str,
+        accept: Callable[[], Awaitable[tuple[Transport, Receive]]],
+        *,
+        user: User | None,
+        codec: Codec,
+        since: Position | None,
+        newest: int,
+        greet: Greet | None,
+    ) -> AsyncIterator[Connection]:
+        """Make a member of whatever `accept` opens, once the room is open: `connect`, for what is no WebSocket."""
+        await self._ensure_started()
         async with self._entered(room) as entered:
             start = await self._start_in(entered, since, newest)
-            await websocket.accept(subprotocol=codec.subprotocol)
-            connection = self._connection(websocket, entered, user, codec)
+            connection = self._connection(await accept(), entered, user, codec)
             self._presence.enter(entered.name, connection.user)
             entered.join(connection, start, greet=greet)
             try:
@@ -216,23 +238,24 @@ class ConnectionManager:
         roster.become(await self._broker.roster(name), own="")
         return roster.listed(), roster.count
 
-    def _connection(self, websocket: WebSocket, room: Room, user: User | None, codec: Codec) -> Connection:
+    def _connection(self, way: tuple[Transport, Receive], room: Room, user: User | None, codec: Codec) -> Connection:
         id = f"{self.worker}-{next(self._numbers)}"
-        transport: Transport = websocket.scope.get("extensions", {}).get(EXTENSION) or self._asgi_transport(websocket)
+        transport, receive = way
         connection = Connection(
             id,
             user or User(id=id, name=f"Guest {id[-4:]}"),
             home=room,
             codec=codec,
             transport=transport,
-            receive=websocket.receive,
+            receive=receive,
             stopping=self._drain,
         )
         transport.attach(connection, limit=self.settings.send_buffer_bytes)
         return connection
 
-    def _asgi_transport(self, websocket: WebSocket) -> Transport:
-        transport = AsgiTransport(websocket.send)
+    def transport(self, send: Send, form: Form = WEBSOCKET) -> Transport:
+        """Return a transport that sends by an ASGI server's `send`, from a task of the manager's."""
+        transport = AsgiTransport(send, form)
         self._spawn(transport.run())
         return transport
 

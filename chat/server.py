@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGISendEvent
 from uvicorn.config import LOGGING_CONFIG
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -24,7 +25,7 @@ from chat.frames import Batch
 from chat.logs import WithoutHandshakes
 from chat.protocol import CloseCode
 from chat.settings import Settings
-from chat.transport import EXTENSION, Listener
+from chat.transport import EXTENSION, STOPPING, Listener
 
 if sys.platform != "win32":
     import resource
@@ -150,6 +151,24 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
+class ChatHttp(HttpToolsProtocol):
+    """uvicorn's own HTTP protocol, whose streams hear that the server is about to stop."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stopping: list[Callable[[], None]] = []
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._stopping = []
+        self.scope["extensions"] = {STOPPING: self._stopping}  # type: ignore[dict-item]
+
+    def shutdown(self) -> None:
+        for call in self._stopping:
+            call()
+        super().shutdown()
+
+
 class _Rfc6455(ServerProtocol):
     """Tells a frame over the limit by our own close code, which says that trying again is no use."""
 
@@ -178,6 +197,7 @@ def serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            http=ChatHttp,
             ws=ChatProtocol,
             ws_max_size=settings.max_frame_bytes or 2**63 - 1,
             ws_ping_interval=settings.heartbeat or None,

@@ -64,7 +64,7 @@ async def converse(
     codec = _negotiate(websocket, credential=credential, q=q, item_id=room)
     if codec is CHAT_V1:
         joined = manager.connect(
-            websocket, room, user=user, codec=codec, since=since, newest=newest, greet=_Greeter(manager.settings)
+            websocket, room, user=user, codec=codec, since=since, newest=newest, greet=Greeter(manager.settings)
         )
     else:
         joined = manager.connect(websocket, room, user=user, codec=codec)
@@ -85,7 +85,7 @@ def _negotiate(websocket: WebSocket, *, credential: str, q: int | None, item_id:
     return PlainText(credential=credential, q=q, item_id=item_id)
 
 
-class _Greeter:
+class Greeter:
     """Makes the `welcome` of a new member."""
 
     def __init__(self, settings: Settings) -> None:

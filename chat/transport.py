@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
 
 from chat.frames import Batch
 
+STOPPING = "chat.stopping"  # under this name it puts a list of whom to call when it is about to stop
 CLOSE_TIMEOUT = 10.0  # seconds in which a client that does not read can still learn why it is closed
 EXTENSION = "chat.transport"  # under this name a server that takes ready-made frames puts a `Transport` into the scope
 
-Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Listener(Protocol):
@@ -63,14 +64,32 @@ class Transport(Protocol):
         """Wait until the closing handshake was begun; for a server that drops the socket when the endpoint ends."""
 
 
+class Form(NamedTuple):
+    """The ASGI messages for a batch, and for the end."""
+
+    messages: Callable[[Batch], list[dict[str, Any]]]
+    close: Callable[[int, str], dict[str, Any]]
+
+
+WEBSOCKET = Form(
+    lambda batch: batch.asgi,
+    lambda code, reason: {"type": "websocket.close", "code": code, "reason": reason},
+)
+EVENT_STREAM = Form(
+    lambda batch: [{"type": "http.response.body", "body": batch.joined, "more_body": True}],
+    lambda code, reason: {"type": "http.response.body", "body": b"", "more_body": False},
+)
+
+
 class AsgiTransport:
     """Sends by ASGI's `send`, from one task, out of a queue that pauses the connection when it is full."""
 
     write_frames: Callable[[bytes], None] | None = None
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, form: Form) -> None:
         self.paused = False
         self._send = send
+        self._form = form
         self._queue: deque[Batch] = deque()
         self._waiting = 0  # bytes
         self._limit = 0
@@ -99,7 +118,7 @@ class AsgiTransport:
 
     def close(self, code: int, reason: str) -> None:
         if self._close is None:
-            self._close = {"type": "websocket.close", "code": code, "reason": reason}
+            self._close = self._form.close(code, reason)
             self._wake.set()
             self._say_closed()
             if self.paused:
@@ -129,7 +148,7 @@ class AsgiTransport:
             self._ended.set()
 
     async def _send_one(self, batch: Batch) -> None:
-        for message in batch.asgi:
+        for message in self._form.messages(batch):
             await self._send(message)
         self._waiting -= batch.size
         if self.paused and self._waiting <= self._limit // 2:

@@ -11,7 +11,7 @@ import pytest
 
 from chat import transport as module
 from chat.frames import Batch, Payload
-from chat.transport import AsgiTransport
+from chat.transport import WEBSOCKET, AsgiTransport
 from tests.servers import until
 
 
@@ -56,7 +56,7 @@ class Notes:
 @asynccontextmanager
 async def connected(*, limit: int = 100) -> AsyncIterator[tuple[AsgiTransport, Client, Notes]]:
     client, notes = Client(), Notes()
-    transport = AsgiTransport(client.send)
+    transport = AsgiTransport(client.send, WEBSOCKET)
     transport.attach(notes, limit=limit)
     task = asyncio.create_task(transport.run())
     try:

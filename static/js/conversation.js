@@ -141,6 +141,7 @@ export class Conversation {
   }
 
   #caughtUp() {
+    this.outbox.settleUpTo(this.#target);
     this.recovered += this.#missed;
     if (this.#missed) this.listener.caughtUp(this.#missed);
     this.#missed = 0;
@@ -160,7 +161,7 @@ export class Conversation {
     welcome: (event) => this.#welcomed(event),
     message: (event) => this.#heard(event),
     gap: (event) => this.store.gap(event),
-    ack: ({ id }) => this.#acknowledged(id),
+    ack: ({ id, offset }) => this.#acknowledged(id, offset),
     error: (event) => this.#complained(event),
     presence: (event) => this.#cameOrWent(event),
     typing: ({ user }) => user.id !== this.me.id && this.presence.typed(user, this.clock.now()),
@@ -207,8 +208,8 @@ export class Conversation {
     if (joined.length || left.length) this.store.note({ joined, left });
   }
 
-  #acknowledged(id) {
-    this.outbox.acknowledge(id);
+  #acknowledged(id, offset) {
+    this.outbox.acknowledge(id, offset);
     if (this.store.has(keyOf(this.me, id))) this.outbox.settle(id);
     this.#watchAcks();
   }

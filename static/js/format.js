@@ -26,13 +26,17 @@ export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}
 
 // One or two letters for an avatar.
 export function initials(name) {
-  const words = name.trim().split(/\s+/u).map((word) => [...word][0] ?? "");
+  const words = name
+    .trim()
+    .split(/\s+/u)
+    .map((word) => [...word][0] ?? "");
   return (words.length > 1 ? words[0] + words.at(-1) : (words[0] ?? "")).toLocaleUpperCase();
 }
 
 // A number from 0 to `hues - 1` that is the same for a person on every screen.
 export function hue(id, hues) {
-  let hash = 2_166_136_261; // FNV-1a; its upper half is the well-mixed one
+  let hash = 2_166_136_261; // FNV-1a, and then its bits mixed, because ids that look alike shall not
   for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 16_777_619);
-  return (hash >>> 16) % hues;
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return ((hash ^ (hash >>> 13)) >>> 0) % hues;
 }

@@ -116,7 +116,12 @@ function wireWorld() {
   });
   addEventListener("pageshow", ({ persisted }) => persisted && conversation?.open());
   addEventListener("storage", readElsewhere);
-  for (const [target, event] of [[window, "online"], [window, "offline"], [document, "resume"], [document, "visibilitychange"]]) {
+  for (const [target, event] of [
+    [window, "online"],
+    [window, "offline"],
+    [document, "resume"],
+    [document, "visibilitychange"],
+  ]) {
     target.addEventListener(event, wake);
   }
   setInterval(lookAround, LOOK_AROUND);
@@ -258,7 +263,9 @@ function drawRail() {
 function lookAround() {
   if (conversation === null || document.hidden || !identity.user) return;
   const others = rooms.names.filter((room) => room !== identity.room);
-  otherRooms.look(others.map((room) => ({ room, read: rooms.lastRead(room, identity.user) })).filter(({ read }) => read));
+  otherRooms.look(
+    others.map((room) => ({ room, read: rooms.lastRead(room, identity.user) })).filter(({ read }) => read),
+  );
 }
 
 async function newest(room) {

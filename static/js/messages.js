@@ -9,7 +9,11 @@ const FOLDED_CHARACTERS = 1_600;
 const REASONS = { lost: "connection lost.", too_long: "too long." };
 
 const EDGES = {
-  older: { loading: "Loading earlier messages…", failed: "Couldn’t load earlier messages", idle: "Load earlier messages" },
+  older: {
+    loading: "Loading earlier messages…",
+    failed: "Couldn’t load earlier messages",
+    idle: "Load earlier messages",
+  },
   newer: { loading: "Loading newer messages…", failed: "Couldn’t load newer messages", idle: "Load newer messages" },
 };
 
@@ -63,7 +67,11 @@ export class Messages {
   #edge({ key, state, text }) {
     if (text) return element("span", {}, text);
     if (state === "loading") return element("span", {}, EDGES[key].loading);
-    const button = element("button", { type: "button", class: "link", onclick: this.actions[key] }, state === "failed" ? "Try again" : EDGES[key].idle);
+    const button = element(
+      "button",
+      { type: "button", class: "link", onclick: this.actions[key] },
+      state === "failed" ? "Try again" : EDGES[key].idle,
+    );
     return state === "failed" ? element("span", {}, `${EDGES[key].failed} · `, button) : button;
   }
 

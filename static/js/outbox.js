@@ -35,13 +35,18 @@ export class Outbox {
     this.#put(this.entries);
   }
 
-  acknowledge(id) {
-    this.#change(id, { state: "sent" });
+  acknowledge(id, offset) {
+    this.#change(id, { state: "sent", offset });
   }
 
   // Its message is in the room: nothing is left to be done.
   settle(id) {
     if (this.find(id)) this.remove(id);
+  }
+
+  // Everything up to there has been delivered; what was acknowledged and did not come is in a gap.
+  settleUpTo(offset) {
+    this.#put(this.entries.filter((entry) => entry.state !== "sent" || entry.offset > offset));
   }
 
   fail(id, reason) {

@@ -16,7 +16,14 @@ export class People {
     const typing = presence.typing(now);
     write(this.typing, since === null ? sentence(typing) : "");
     this.panel.classList.toggle("stale", since !== null);
-    const look = JSON.stringify([presence.known, presence.count, presence.list(me), typing.map(({ id }) => id), me, since]);
+    const look = JSON.stringify([
+      presence.known,
+      presence.count,
+      presence.list(me),
+      typing.map(({ id }) => id),
+      me,
+      since,
+    ]);
     if (look === this.#look) return;
     this.#look = look;
     this.open.hidden = !presence.known;

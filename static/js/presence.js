@@ -2,16 +2,20 @@
 
 const TYPING_LASTS = 6_000; // a client that types says so every 3 seconds
 
+const byName = new Intl.Collator(undefined, { numeric: true });
+
 export class Presence {
   known = false; // whether the server tells
   members = new Map(); // id → {id, name}; empty in rooms so large that only the count is told
   count = 0;
   #typing = new Map(); // id → {user, until}
+  #sorted = null; // members by name, until somebody comes or goes
 
   welcome({ members, count }) {
     this.known = members !== undefined || count !== undefined;
     this.members = new Map((members ?? []).map((user) => [user.id, user]));
     this.count = count ?? this.members.size;
+    this.#sorted = null;
     this.#typing.clear();
   }
 
@@ -23,6 +27,7 @@ export class Presence {
     }
     this.known = true;
     this.count = count ?? this.members.size;
+    this.#sorted = null;
   }
 
   typed(user, now) {
@@ -46,8 +51,10 @@ export class Presence {
 
   // Everybody by name, `me` first.
   list(me) {
-    const others = [...this.members.values()].filter(({ id }) => id !== me?.id);
-    others.sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+    this.#sorted ??= [...this.members.values()].sort(
+      (a, b) => byName.compare(a.name, b.name) || (a.id < b.id ? -1 : 1),
+    );
+    const others = this.#sorted.filter(({ id }) => id !== me?.id);
     return me && this.members.has(me.id) ? [this.members.get(me.id), ...others] : others;
   }
 }

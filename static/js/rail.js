@@ -23,7 +23,11 @@ export class Rail {
     const look = JSON.stringify([rooms, room, me, [...unread]]);
     if (look === this.#look) return;
     this.#look = look;
-    this.list.replaceChildren(...rooms.map((name) => this.#item(name, { current: name === room, unread: unread.get(name) ?? 0 })));
+    const focused = this.list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    this.list.replaceChildren(
+      ...rooms.map((name) => this.#item(name, { current: name === room, unread: unread.get(name) ?? 0 })),
+    );
+    if (focused) this.list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
     this.me.replaceChildren(avatar(me), element("bdi", {}, me.name));
     this.dot.hidden = !rooms.some((name) => name !== room && unread.get(name) > 0);
   }
@@ -38,7 +42,11 @@ export class Rail {
   }
 
   #item(room, { current, unread }) {
-    const link = element("a", { href: this.link(room), "aria-current": current ? "page" : null }, element("bdi", {}, `# ${room}`));
+    const link = element(
+      "a",
+      { href: this.link(room), "aria-current": current ? "page" : null },
+      element("bdi", {}, `# ${room}`),
+    );
     if (unread > 0 && !current) {
       link.append(
         element("span", { class: "number", "aria-hidden": "true" }, atMost(unread)),
@@ -50,7 +58,16 @@ export class Rail {
       event.preventDefault();
       this.actions.go(room);
     });
-    const forget = element("button", { type: "button", class: "icon", "aria-label": `Remove ${room} from this list`, onclick: () => this.actions.forget(room) }, "×");
+    const forget = element(
+      "button",
+      {
+        type: "button",
+        class: "icon",
+        "aria-label": `Remove ${room} from this list`,
+        onclick: () => this.actions.forget(room),
+      },
+      "×",
+    );
     return element("li", {}, link, current ? null : forget);
   }
 }

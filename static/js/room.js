@@ -33,7 +33,11 @@ export class RoomView {
     this.scroll = new Scroll(page.log, { moved: () => this.#moved() });
     this.composer = new Composer(page.composer, {
       counter: page.counter,
-      actions: { send: (text) => this.#say(text), typed: (text) => this.#typed(text), scroll: (by) => this.scroll.byPage(by) },
+      actions: {
+        send: (text) => this.#say(text),
+        typed: (text) => this.#typed(text),
+        scroll: (by) => this.scroll.byPage(by),
+      },
     });
     this.status = new Status(page, {
       actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.#askForToken() },
@@ -66,6 +70,7 @@ export class RoomView {
     this.status.enter(this.#enteredAt);
     this.page.log.setAttribute("aria-label", `Messages in #${conversation.room}`);
     this.page.title.textContent = `# ${conversation.room}`;
+    this.page.title.title = `#${conversation.room}`;
     this.composer.enter(conversation.room);
     this.#restoreDraft(user);
     this.scroll.toBottom();

@@ -41,7 +41,11 @@ export class Rooms {
   markRead(room, user, position) {
     const before = this.lastRead(room, user);
     if (before?.epoch === position.epoch && before.offset >= position.offset) return;
-    this.#save(this.#rooms.map((entry) => (entry.room === room ? { ...entry, reads: withRead(entry.reads, user, position) } : entry)));
+    this.#save(
+      this.#rooms.map((entry) =>
+        entry.room === room ? { ...entry, reads: withRead(entry.reads, user, position) } : entry,
+      ),
+    );
   }
 
   #save(rooms) {

@@ -9,7 +9,8 @@ const GROUPED_WITHIN = 5 * 60_000;
 // `marker` is the key of the first new message.
 export function rows({ items, entries, me, marker, older, newer, now, formats }) {
   const lines = [...fold(items).map((item) => line(item, me)), ...entries.map((entry) => pendingLine(entry, me))];
-  const result = older && lines.some(({ kind }) => kind === "message") ? [{ kind: "edge", key: "older", ...older }] : [];
+  const result =
+    older && lines.some(({ kind }) => kind === "message") ? [{ kind: "edge", key: "older", ...older }] : [];
   let day = null;
   for (const current of lines) {
     const newDay = current.at === undefined ? day : formats.dayKey(current.at);

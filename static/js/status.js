@@ -64,7 +64,11 @@ export function bannerFor({ state, cause, room, name, retryAt, downFor, online, 
   const again = { action: "retry", label: "Try now" };
   switch (state) {
     case "signed-out":
-      return { text: name ? "Your sign-in has expired." : "This server asks for a token.", action: "signIn", label: "Enter a token" };
+      return {
+        text: name ? "Your sign-in has expired." : "This server asks for a token.",
+        action: "signIn",
+        label: "Enter a token",
+      };
     case "refused":
       return { text: cause || `You don’t have access to #${room}.`, action: "leave", label: "Choose another room" };
     case "too-many-tabs":
@@ -82,7 +86,10 @@ export function bannerFor({ state, cause, room, name, retryAt, downFor, online, 
   }
   if (cause === "restart") return { text: "The server is restarting – back in a moment.", ...again };
   if (cause === "busy") return { text: `The server is busy. ${retrying(retryAt, now)}`, ...again };
-  return { text: cause === null ? "Connecting takes longer than usual…" : `Connection lost. ${retrying(retryAt, now)}`, ...again };
+  return {
+    text: cause === null ? "Connecting takes longer than usual…" : `Connection lost. ${retrying(retryAt, now)}`,
+    ...again,
+  };
 }
 
 const STOPPED = new Set(["signed-out", "refused", "too-many-tabs"]);

@@ -130,12 +130,14 @@ async def test_after_five_seconds_a_banner_offers_to_try_now(
     people: People, chat: ChatServer, room: str, proxy: TcpProxy
 ) -> None:
     ann = await people.tab(f"http://127.0.0.1:{proxy.port}")
+    await ann.page.clock.install()
     await ann.join(room, "Ann")
     await proxy.refuse()
     proxy.reset()
     await expect(ann.chip).to_contain_text("Reconnecting…")
     await expect(ann.banner).to_be_hidden()
-    await expect(ann.banner).to_contain_text("Connection lost.", timeout=8_000)
+    await ann.page.clock.fast_forward(6_000)
+    await expect(ann.banner).to_contain_text("Connection lost.")
     await expect(ann.page.get_by_role("alert")).to_contain_text("Connection lost.")
     await proxy.accept()
     await ann.banner.get_by_role("button", name="Try now").click()

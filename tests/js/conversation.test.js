@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Conversation } from "../../static/js/conversation.js";
-import { ANN, BOB, SteppedClock, memoryStorage, message, recordingListener, recordingWebSocket, welcome } from "./doubles.js";
+import {
+  ANN,
+  BOB,
+  SteppedClock,
+  memoryStorage,
+  message,
+  recordingListener,
+  recordingWebSocket,
+  welcome,
+} from "./doubles.js";
 
 let clock, WebSocket, conversation, listener;
 
@@ -57,6 +66,15 @@ test("an own message is done once it has come back from the room", () => {
   WebSocket.last.says({ type: "ack", id: "id1", epoch: "e1", offset: 1, duplicate: false });
   assert.deepEqual(states(), ["sent"]);
   WebSocket.last.says(message(1, { id: "id1", user: ANN }));
+  assert.deepEqual(states(), []);
+});
+
+test("an acknowledged message that fell into a gap does not stay at the end for ever", () => {
+  goLive();
+  conversation.say("hi");
+  WebSocket.last.says({ type: "ack", id: "id1", epoch: "e1", offset: 1, duplicate: false });
+  reconnect({ offset: 9 });
+  WebSocket.last.says({ type: "gap", after: 0, before: 9, reason: "trimmed", epoch: "e1" }, message(9));
   assert.deepEqual(states(), []);
 });
 
@@ -135,11 +153,18 @@ test("what a reconnect brings is counted and told once", () => {
   reconnect({ offset: 3 });
   WebSocket.last.says(message(1), message(2), message(3));
   assert.equal(conversation.recovered, 3);
-  assert.deepEqual(listener.heard.filter(([name]) => name === "caughtUp"), [["caughtUp", 3]]);
+  assert.deepEqual(
+    listener.heard.filter(([name]) => name === "caughtUp"),
+    [["caughtUp", 3]],
+  );
 });
 
 test("what a first join replays is not new, unless it came after the last visit", () => {
-  for (const [lastRead, marker] of [[null, null], [{ epoch: "e1", offset: 1 }, "b2/m2"], [{ epoch: "old", offset: 1 }, null]]) {
+  for (const [lastRead, marker] of [
+    [null, null],
+    [{ epoch: "e1", offset: 1 }, "b2/m2"],
+    [{ epoch: "old", offset: 1 }, null],
+  ]) {
     const visit = converse({ lastRead });
     visit.open();
     WebSocket.last.says(welcome({ offset: 2 }), message(1), message(2));
@@ -171,7 +196,10 @@ test("nobody sees themselves typing", () => {
 test("comings and goings of others make a line, our own do not", () => {
   WebSocket.last.says(welcome({ members: [ANN], count: 1 }), { type: "pong" });
   WebSocket.last.says({ type: "presence", joined: [ANN, BOB], left: [], count: 2 });
-  assert.deepEqual(conversation.store.items.map(({ joined }) => joined), [[BOB]]);
+  assert.deepEqual(
+    conversation.store.items.map(({ joined }) => joined),
+    [[BOB]],
+  );
 });
 
 test("history asks for what comes before the oldest message, one page at a time", async () => {
@@ -182,7 +210,10 @@ test("history asks for what comes before the oldest message, one page at a time"
   assert.deepEqual(asked, [{ type: "history", id: "id1", before: 59, limit: 50 }]);
   WebSocket.last.says({ type: "history", id: "id1", messages: [message(57), message(58)], more: true });
   await Promise.resolve();
-  assert.deepEqual(conversation.store.items.map(({ offset }) => offset), [57, 58, 59, 60]);
+  assert.deepEqual(
+    conversation.store.items.map(({ offset }) => offset),
+    [57, 58, 59, 60],
+  );
 });
 
 test("history that is not answered is said to have failed", async () => {

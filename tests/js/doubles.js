@@ -105,7 +105,15 @@ export function welcome(change = {}) {
 }
 
 export function message(offset, change = {}) {
-  return { type: "message", offset, id: `m${offset}`, user: BOB, at: "2026-11-20T09:41:00.000Z", text: `no. ${offset}`, ...change };
+  return {
+    type: "message",
+    offset,
+    id: `m${offset}`,
+    user: BOB,
+    at: "2026-11-20T09:41:00.000Z",
+    text: `no. ${offset}`,
+    ...change,
+  };
 }
 
 // Keeps what it is given as a browser does: as a copy.
@@ -133,6 +141,16 @@ export function valueStorage() {
 
 export function recordingListener() {
   const heard = [];
-  const record = (name) => (...details) => heard.push([name, ...details]);
-  return { heard, changed() {}, welcomed: record("welcomed"), tooFast: record("tooFast"), arrived: record("arrived"), caughtUp: record("caughtUp") };
+  const record =
+    (name) =>
+    (...details) =>
+      heard.push([name, ...details]);
+  return {
+    heard,
+    changed() {},
+    welcomed: record("welcomed"),
+    tooFast: record("tooFast"),
+    arrived: record("arrived"),
+    caughtUp: record("caughtUp"),
+  };
 }

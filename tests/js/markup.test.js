@@ -3,8 +3,14 @@ import { test } from "node:test";
 
 import { isOnlyEmoji, parse } from "../../static/js/markup.js";
 
-const links = (text) => parse(text).filter(({ kind }) => kind === "link").map((part) => part.text);
-const joined = (text) => parse(text).map((part) => part.text).join("");
+const links = (text) =>
+  parse(text)
+    .filter(({ kind }) => kind === "link")
+    .map((part) => part.text);
+const joined = (text) =>
+  parse(text)
+    .map((part) => part.text)
+    .join("");
 
 test("markup is text", () => {
   const text = '<img src=x onerror=alert(1)> <a href="javascript:alert(1)">x</a>';
@@ -12,7 +18,14 @@ test("markup is text", () => {
 });
 
 test("only http and https become links", () => {
-  for (const text of ["javascript:alert(1)", "data:text/html,x", "file:///etc", "ftp://x.example", "example.org", "http://"]) {
+  for (const text of [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc",
+    "ftp://x.example",
+    "example.org",
+    "http://",
+  ]) {
     assert.deepEqual(links(text), [], text);
   }
 });
@@ -33,7 +46,10 @@ test("quotes and angle brackets end a link", () => {
 });
 
 test("backticks make code, in which nothing is a link", () => {
-  assert.deepEqual(parse("a `https://x.example` b").map(({ kind }) => kind), ["text", "code", "text"]);
+  assert.deepEqual(
+    parse("a `https://x.example` b").map(({ kind }) => kind),
+    ["text", "code", "text"],
+  );
 });
 
 test("a fence makes a block, with its language left out", () => {

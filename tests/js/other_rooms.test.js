@@ -20,7 +20,13 @@ const look = (others, ...rooms) => others.look(rooms.map((room) => ({ room, read
 test("what is unread is how far the room has got beyond what I read", async () => {
   const { others } = looking({ foo: { epoch: "e1", offset: 8 }, bar: { epoch: "e1", offset: 5 } });
   await look(others, "foo", "bar");
-  assert.deepEqual([...others.unread], [["foo", 3], ["bar", 0]]);
+  assert.deepEqual(
+    [...others.unread],
+    [
+      ["foo", 3],
+      ["bar", 0],
+    ],
+  );
 });
 
 test("a room that began anew is unread as a whole", async () => {

@@ -28,18 +28,27 @@ const messages = (given) => drawn(given).filter(({ kind }) => kind === "message"
 
 test("messages of one person within five minutes stand together", () => {
   const items = [said(BOB, 0), said(BOB, 5), said(BOB, 11), said(CLEO, 12)];
-  assert.deepEqual(messages({ items }).map(({ grouped }) => grouped), [false, true, false, false]);
+  assert.deepEqual(
+    messages({ items }).map(({ grouped }) => grouped),
+    [false, true, false, false],
+  );
 });
 
 test("a line in between ends the group", () => {
   const items = [said(BOB, 0), came([CLEO]), said(BOB, 1), said(BOB, 2)];
-  assert.deepEqual(messages({ items, marker: "b2/m2" }).map(({ grouped }) => grouped), [false, false, false]);
+  assert.deepEqual(
+    messages({ items, marker: "b2/m2" }).map(({ grouped }) => grouped),
+    [false, false, false],
+  );
 });
 
 test("each day begins with its name", () => {
   const items = [said(BOB, -2 * 1440), said(BOB, -1440), said(BOB, 0), said(BOB, 1)];
   const days = drawn({ items }).filter(({ kind }) => kind === "day");
-  assert.deepEqual(days.map(({ text }) => text), ["Wednesday 18 November", "Yesterday", "Today"]);
+  assert.deepEqual(
+    days.map(({ text }) => text),
+    ["Wednesday 18 November", "Yesterday", "Today"],
+  );
 });
 
 test("what I say stands at the end until it has its place, under the same key", () => {
@@ -51,7 +60,9 @@ test("what I say stands at the end until it has its place, under the same key", 
 });
 
 test("comings and goings between two messages are one line", () => {
-  const [notice] = drawn({ items: [came([BOB], [], "n1"), came([CLEO], [], "n2"), came([], [{ id: "d", name: "Dan" }], "n3")] });
+  const [notice] = drawn({
+    items: [came([BOB], [], "n1"), came([CLEO], [], "n2"), came([], [{ id: "d", name: "Dan" }], "n3")],
+  });
   assert.deepEqual([notice.key, notice.text], ["n1", "Bob and Cleo joined · Dan left"]);
 });
 
@@ -73,11 +84,17 @@ test("what is missing is said, and why", () => {
 
 test("new messages begin under a line of their own", () => {
   const items = [said(BOB, 0), said(BOB, 1)];
-  assert.deepEqual(drawn({ items, marker: "b2/m1" }).map(({ kind }) => kind), ["day", "message", "marker", "message"]);
+  assert.deepEqual(
+    drawn({ items, marker: "b2/m1" }).map(({ kind }) => kind),
+    ["day", "message", "marker", "message"],
+  );
 });
 
 test("what programs send is shown as what it is", () => {
   const data = { ...said(BOB, 0), text: undefined, data: { a: 1 } };
   const binary = { ...said(BOB, 1), text: undefined, binary: "AAAA" };
-  assert.deepEqual(messages({ items: [data, binary] }).map(({ text }) => text), ['{"a":1}', "[3 bytes]"]);
+  assert.deepEqual(
+    messages({ items: [data, binary] }).map(({ text }) => text),
+    ['{"a":1}', "[3 bytes]"],
+  );
 });

@@ -116,7 +116,12 @@ describe("losing the connection", () => {
     assert.equal(socket.cause, "restart");
   });
 
-  for (const [code, state] of [[4401, "signed-out"], [4403, "refused"], [4400, "refused"], [4408, "too-many-tabs"]]) {
+  for (const [code, state] of [
+    [4401, "signed-out"],
+    [4403, "refused"],
+    [4400, "refused"],
+    [4408, "too-many-tabs"],
+  ]) {
     test(`close code ${code} ends in ${state}, until somebody acts`, () => {
       socket.open();
       WebSocket.last.ends(code, "a sentence");

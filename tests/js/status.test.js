@@ -4,7 +4,17 @@ import { test } from "node:test";
 import { bannerFor, chipFor } from "../../static/js/status.js";
 
 const NOW = 1_000_000;
-const text = (change) => bannerFor({ state: "waiting", cause: "lost", room: "foo", retryAt: null, downFor: 6_000, online: true, now: NOW, ...change })?.text ?? null;
+const text = (change) =>
+  bannerFor({
+    state: "waiting",
+    cause: "lost",
+    room: "foo",
+    retryAt: null,
+    downFor: 6_000,
+    online: true,
+    now: NOW,
+    ...change,
+  })?.text ?? null;
 
 test("a blip of less than five seconds raises no banner", () => {
   assert.equal(text({ downFor: 4_999 }), null);

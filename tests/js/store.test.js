@@ -30,7 +30,14 @@ test("a gap stands where messages are missing, and says how many", () => {
   store.receive(message(1));
   store.gap({ after: 1, before: 10, reason: "trimmed", epoch: "e1" });
   store.receive(message(10));
-  assert.deepEqual(store.items.map(({ kind, count }) => [kind, count]), [["message", undefined], ["gap", 8], ["message", undefined]]);
+  assert.deepEqual(
+    store.items.map(({ kind, count }) => [kind, count]),
+    [
+      ["message", undefined],
+      ["gap", 8],
+      ["message", undefined],
+    ],
+  );
 });
 
 test("a store that lost its newest messages gives their offsets to others", () => {
@@ -55,7 +62,10 @@ test("a new epoch keeps what was said, and counts anew", () => {
   store.receive(message(7));
   store.welcome(welcome({ epoch: "e2" }));
   store.receive(message(1, { id: "again" }));
-  assert.deepEqual(store.items.map(({ epoch }) => epoch), ["e1", "e2"]);
+  assert.deepEqual(
+    store.items.map(({ epoch }) => epoch),
+    ["e1", "e2"],
+  );
 });
 
 test("an id that comes a second time does not hide the first message", () => {
@@ -97,7 +107,10 @@ test("paging down joins what waited, without hole or double", () => {
   fill(501, 600);
   store.extend(Array.from({ length: 50 }, (_, i) => message(501 + i)));
   assert.ok(!store.detached);
-  assert.deepEqual(offsets(), Array.from({ length: 500 }, (_, i) => 101 + i));
+  assert.deepEqual(
+    offsets(),
+    Array.from({ length: 500 }, (_, i) => 101 + i),
+  );
 });
 
 test("paging down that does not reach the newest goes on later", () => {
@@ -113,7 +126,10 @@ test("the newest page takes the place of everything, with what arrived meanwhile
   fill(1, 500);
   store.farEnd = "newest";
   fill(501, 603);
-  store.restart(Array.from({ length: 50 }, (_, i) => message(551 + i)), true);
+  store.restart(
+    Array.from({ length: 50 }, (_, i) => message(551 + i)),
+    true,
+  );
   assert.ok(!store.detached);
   assert.deepEqual([offsets()[0], offsets().at(-1), offsets().length], [551, 603, 53]);
 });

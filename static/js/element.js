@@ -2,7 +2,7 @@
 
 import { hue, initials } from "./format.js";
 
-const HUES = 8; // the colours of avatars, in the style sheet
+const HUES = 12; // the colours of avatars, in the style sheet
 
 export function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);

@@ -84,6 +84,23 @@ async def test_a_server_that_forgot_everything_is_no_reason_to_forget_what_was_s
         assert await ann.texts() == ["before", "after"]
 
 
+async def test_a_broker_that_is_away_delays_messages_and_loses_none(people: People, room: str) -> None:
+    async with RedisServer() as redis, ChatServer(CHAT_BROKER_URL=redis.url) as chat:
+        ann, bob = [await people.tab(chat.url("")) for _ in range(2)]
+        await ann.join(room, "Ann")
+        await bob.join(room, "Bob")
+        connection = await ann.connection()
+        redis.pause()
+        await ann.say("meanwhile")
+        await expect(ann.banner).to_contain_text("Messages from others may be delayed.")
+        await expect(ann.row("meanwhile")).not_to_have_attribute("data-state", "sent")
+        redis.resume()
+        for tab in (ann, bob):
+            await tab.hears("meanwhile")
+        await expect(ann.banner).to_be_hidden()
+        assert await ann.connection() == connection
+
+
 async def test_a_frozen_path_is_noticed_after_a_wake_and_left_behind(
     people: People, chat: ChatServer, room: str, proxy: TcpProxy
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -33,6 +34,11 @@ if sys.platform != "win32":
 _websocket_logger = logging.getLogger("chat.websocket")
 
 FEW_FILES = 4096
+# What the kernel takes off our hands before the network does; by itself it would keep megabytes for a member that does
+# not read, and hide from us for minutes that a slow one reads.
+KERNEL_BUFFER_BYTES = 131_072
+NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
 GRACE = 5  # seconds that uvicorn gives the last sockets to close, on top of the drain
 
 
@@ -50,6 +56,10 @@ class FrameTransport:
     def attach(self, listener: Listener, *, limit: int) -> None:
         self.listener = listener
         self._protocol.transport.set_write_buffer_limits(high=limit, low=limit // 2)
+        if NOTSENT_LOWAT is not None:
+            connection = self._protocol.transport.get_extra_info("socket")
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, KERNEL_BUFFER_BYTES)
         self.write_frames = self._protocol.transport.write
 
     def write(self, batch: Batch) -> None:

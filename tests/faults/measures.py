@@ -25,6 +25,12 @@ def open_sockets(chat: ChatServer) -> int:
     return count
 
 
+def kernel_bytes(chat: ChatServer) -> list[int]:
+    """Return, for each of its connections, what the kernel keeps that the other end has not taken yet."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[4].split(":")[0], 16) for row in rows if int(row[1].split(":")[1], 16) == chat.port]
+
+
 async def metric(chat: ChatServer, name: str) -> float:
     """Return what /metrics says, summed over labels; 0 if it says nothing."""
     async with chat.http() as client:

@@ -12,7 +12,7 @@ import pytest
 from tests.checker import History, Place, violations
 from tests.faults.client import Client
 from tests.faults.conftest import chat_server
-from tests.faults.measures import metric, open_sockets, resident_bytes
+from tests.faults.measures import kernel_bytes, metric, open_sockets, resident_bytes
 from tests.servers import ChatServer, RedisServer, until
 
 TEXT = "x" * 3500
@@ -62,7 +62,8 @@ async def test_others_are_not_held_up_and_memory_is_bounded(
         client.stall()
     end = await flood(ann)
     await bob.reached(end)
-    assert resident_bytes(chat) - before < 40_000_000, "they are 200 MB that twenty members have not read"
+    # Measured: 2 to 4 MB; without taking them off the live list, when the frames at least are shared, 18 to 39 MB.
+    assert resident_bytes(chat) - before < 12_000_000, "they are 200 MB that twenty members have not read"
     assert all(client.at is not None and client.at.offset < end.offset for client in slow)
     for client in slow:
         client.read_on()
@@ -119,26 +120,39 @@ async def test_who_does_not_read_for_too_long_is_closed_with_4409_and_can_resume
     assert violations(history) == []
 
 
-@either_server
-async def test_who_reads_slowly_but_reads_is_not_closed(own_redis: RedisServer, plain: bool) -> None:
-    """The timeout counts from the last progress."""
+async def test_who_reads_slowly_but_reads_is_not_closed(own_redis: RedisServer) -> None:
+    """The timeout counts from the last progress, and what the kernel takes is no progress."""
     async with (
-        server(own_redis, plain=plain, CHAT_STALL_TIMEOUT="2") as chat,
+        server(own_redis, plain=False, CHAT_STALL_TIMEOUT="2") as chat,
+        Client("ann", "foo", chat) as ann,
+        Client("slow", "foo", chat, receive_buffer=SMALL) as slow,
+    ):
+        await ann.welcomed()
+        await slow.welcomed()
+        for number in range(MANY):
+            ann.publish(f"{number} {TEXT}")
+        for _ in range(16):
+            slow.stall()
+            await asyncio.sleep(0.5)
+            slow.read_on()
+            await asyncio.sleep(0.01)
+        await ann.acknowledged()
+        await slow.reached(max(ann.acks.values()))
+        assert slow.closes == []
+
+
+async def test_the_kernel_keeps_little_for_who_does_not_read(own_redis: RedisServer) -> None:
+    """Left to itself it would keep 4 MB for each of them."""
+    async with (
+        server(own_redis, plain=False) as chat,
         Client("ann", "foo", chat) as ann,
         Client("slow", "foo", chat, receive_buffer=SMALL) as slow,
     ):
         await ann.welcomed()
         await slow.welcomed()
         slow.stall()
-        end = await flood(ann)
-        for _ in range(12):
-            slow.read_on()
-            await asyncio.sleep(0.01)
-            slow.stall()
-            await asyncio.sleep(0.5)
-        slow.read_on()
-        await slow.reached(end)
-        assert slow.closes == []
+        await flood(ann)
+        assert 0 < max(kernel_bytes(chat)) < 400_000
 
 
 UVICORN_WAITS = pytest.param(

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.exceptions import WebSocketRequestValidationError
 from starlette.exceptions import WebSocketException  # FastAPI's is a subclass of it
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import __version__, logs
+from chat.auth import Authenticator
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
 from chat.manager import ConnectionManager
 from chat.refusal import refuse, refuse_error, refuse_parameters
-from chat.routes import descriptions, events, messages, operations, page, websocket
+from chat.routes import descriptions, events, messages, operations, page, sessions, websocket
 from chat.settings import Settings
+
+logger = logging.getLogger("chat.app")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the whole service; without settings, the environment decides. Raises `SettingsError`."""
     settings = settings or Settings.load()
     manager = ConnectionManager(settings=settings)
-    app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=manager.lifespan)
+    authenticator = Authenticator(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if not authenticator.signed:
+            logger.warning("open mode: whoever shows any token is let in; set CHAT_SECRET_KEY or CHAT_JWKS_URL")
+        async with manager:
+            yield
+
+    app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=lifespan)
     app.state.manager = manager
+    app.state.authenticator = authenticator
     app.add_middleware(CarefulHeaders)
     app.add_middleware(StartsOrSaysWhy)
     app.add_exception_handler(WebSocketException, refuse)  # type: ignore[arg-type]
@@ -31,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(websocket.router)
     app.include_router(messages.router)
     app.include_router(events.router)
+    app.include_router(sessions.router)
     app.include_router(operations.router)
     app.include_router(descriptions.router)
     app.mount("/static", page.files, name="static")

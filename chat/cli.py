@@ -1,4 +1,4 @@
-"""The command line: `chat serve`."""
+"""The command line: `chat serve`, `chat token`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from chat import __version__
-from chat.exceptions import SettingsError
+from chat.auth import Authenticator
+from chat.exceptions import ChatError
+from chat.rights import EVERYTHING, Action, Rights
 from chat.server import serve
 from chat.settings import Settings
 
@@ -18,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except SettingsError as error:
+    except ChatError as error:
         print(f"chat: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -39,6 +41,20 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}", dest=name, metavar="X", help=f"{field.description} (default: {default})"
         )
     serving.set_defaults(run=_serve)
+    token = commands.add_parser(
+        "token",
+        help="make a token with CHAT_SECRET_KEY",
+        description="Print a token, signed by the first secret in CHAT_SECRET_KEY.",
+    )
+    token.add_argument("--sub", required=True, metavar="ID", help="who it is for; the person's id")
+    token.add_argument("--name", help="the name to show to others")
+    token.add_argument(
+        "--room", action="append", metavar="PATTERN", help="a room, or several with *; may be repeated (default: all)"
+    )
+    token.add_argument("--read-only", action="store_true", help="does not allow to say anything")
+    token.add_argument("--admin", action="store_true", help="allows to revoke tokens")
+    token.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="how long it is good (default: 3600)")
+    token.set_defaults(run=_token)
     return parser
 
 
@@ -48,6 +64,16 @@ def _serve(options: argparse.Namespace) -> None:
         if (value := getattr(options, name)) is not None:
             os.environ[f"CHAT_{name.upper()}"] = value
     serve(Settings.load())
+
+
+def _token(options: argparse.Namespace) -> None:
+    actions = [Action.SUBSCRIBE] if options.read_only else list(Action)
+    patterns = options.room or (["*"] if options.read_only else None)
+    rights = EVERYTHING if patterns is None else Rights.parse(dict.fromkeys(patterns, actions))
+    token, _ = Authenticator(Settings.load()).issue(
+        options.sub, lasts=options.ttl, name=options.name, rights=rights, admin=options.admin
+    )
+    print(token)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import Cookie, Depends, Query, WebSocketException
+from fastapi import Cookie, Depends, Query, Security, WebSocketException
 from fastapi.requests import HTTPConnection
+from fastapi.security import HTTPBearer
 
 from chat import names
-from chat.auth import open_user
-from chat.exceptions import InvalidName
+from chat.access import Access
+from chat.auth import Authenticator, Identity
+from chat.exceptions import ChatError, Forbidden, InvalidName
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode, User
+from chat.refusal import code_for
+from chat.rights import Action
 from chat.settings import Settings
+
+BEARER = "bearer."  # what a token begins with that is carried as a subprotocol
+
+bearer = HTTPBearer(auto_error=False, description="a token; so can a cookie or the query carry it")
 
 
 async def get_manager(connection: HTTPConnection) -> ConnectionManager:
     """Return the app's one `ConnectionManager`."""
     manager: ConnectionManager = connection.app.state.manager
     return manager
+
+
+async def get_authenticator(connection: HTTPConnection) -> Authenticator:
+    """Return the app's one `Authenticator`."""
+    authenticator: Authenticator = connection.app.state.authenticator
+    return authenticator
 
 
 async def get_cookie_or_token(
@@ -30,12 +44,13 @@ async def get_cookie_or_token(
 ) -> str:
     """Return the credential; without one the handshake is refused.
 
-    A cookie that another site made the browser send does not count.
+    A cookie that another site made the browser send does not count. Behind the cookie, and before the query, comes a
+    token that stands in the header Authorization, or among the subprotocols behind `bearer.`.
     """
     if session and is_own(connection):
         return session
-    if token:
-        return token
+    if credential := _carried_token(connection) or token:
+        return credential
     if session:
         raise WebSocketException(CloseCode.FORBIDDEN, "a session cookie does not count from this origin")
     raise WebSocketException(
@@ -53,19 +68,75 @@ def is_own(connection: HTTPConnection) -> bool:
     return origin.partition("://")[2] == connection.headers.get("host", "").lower() or origin in settings.origins
 
 
+def _carried_token(connection: HTTPConnection) -> str | None:
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    offered: list[str] = connection.scope.get("subprotocols", [])
+    return next((offer.removeprefix(BEARER) for offer in offered if offer.startswith(BEARER)), None)
+
+
+async def from_here(connection: HTTPConnection) -> None:
+    """Refuse what another site makes the browser ask for: nobody is signed in or out by a page that is not ours."""
+    if not is_own(connection):
+        raise Forbidden("this cannot be asked for from another origin")
+
+
 async def get_room(item_id: str) -> str:
     """Return the room's name, normalised; refuse one that is not allowed."""
     with malformed_if(InvalidName):
         return names.room_name(item_id)
 
 
-async def get_user(
+async def identify(connection: HTTPConnection, credential: str, name: str | None) -> Identity:
+    """Return who shows a credential; refuse one that is not good."""
+    try:
+        authenticator = await get_authenticator(connection)
+        return await authenticator.identify(credential, name)
+    except ChatError as error:
+        raise WebSocketException(code_for(error), str(error)) from None
+
+
+def demand(identity: Identity, room: str, action: Action) -> None:
+    """Refuse what the credential does not allow."""
+    if not identity.rights.allow(room, action):
+        raise WebSocketException(CloseCode.FORBIDDEN, f"this credential does not allow to {action} in {room}")
+
+
+async def get_identity(
+    connection: HTTPConnection,
     credential: Annotated[str, Depends(get_cookie_or_token)],
-    name: Annotated[str | None, Query(description="the name to show to others")] = None,
+    name: Annotated[str | None, Query(description="the name to show to others, if the credential has none")] = None,
+    documented: Annotated[object, Security(bearer)] = None,
+) -> Identity:
+    """Return who asks, over HTTP."""
+    return await identify(connection, credential, name)
+
+
+async def get_reader(
+    room: Annotated[str, Depends(get_room)], identity: Annotated[Identity, Depends(get_identity)]
 ) -> User:
-    """Return the person behind the credential."""
-    with malformed_if(InvalidName):
-        return open_user(credential, name)
+    """Return who asks, and may know what is said in the room."""
+    demand(identity, room, Action.SUBSCRIBE)
+    return identity.user
+
+
+async def get_access(
+    connection: HTTPConnection,
+    room: Annotated[str, Depends(get_room)],
+    identity: Annotated[Identity, Depends(get_identity)],
+) -> Access:
+    """Return until when who asks may listen to the room, over HTTP."""
+    demand(identity, room, Action.SUBSCRIBE)
+    return Access(await get_authenticator(connection), identity, room)
+
+
+async def get_author(
+    room: Annotated[str, Depends(get_room)], identity: Annotated[Identity, Depends(get_identity)]
+) -> User:
+    """Return who asks, and may say something in the room."""
+    demand(identity, room, Action.PUBLISH)
+    return identity.user
 
 
 @contextmanager

@@ -4,6 +4,9 @@ ChatError
 ├── SettingsError           settings that are wrong or do not fit together
 ├── InvalidName             a room's or a person's name that is not allowed
 ├── InvalidCommand          a client's command that does not keep to the protocol
+├── InvalidCredential       a token that is not signed, expired or otherwise not good
+├── Forbidden               a good credential that does not allow this
+├── CredentialsUnavailable  it cannot be told now whether a credential is good
 ├── ConnectionClosed        the member has left; there is nobody to send to
 └── BrokerError
     ├── BrokerUnavailable   the broker cannot be reached now; trying again makes sense
@@ -37,6 +40,18 @@ class InvalidCommand(ChatError):
         self.code = code
         self.id = id
         self.fatal = fatal
+
+
+class InvalidCredential(ChatError):
+    """A token that is not good; says why, but never what it is."""
+
+
+class Forbidden(ChatError):
+    """A person who is known may not do this."""
+
+
+class CredentialsUnavailable(ChatError):
+    """It cannot be told now whether a credential is good; trying again makes sense."""
 
 
 class BrokerError(ChatError):

@@ -64,6 +64,8 @@ class ErrorCode(enum.StrEnum):
 
     MALFORMED = "malformed"  # not a JSON object, or a field is missing or wrong
     TOO_LONG = "too_long"  # the text is over the limit in `welcome.limits`
+    FORBIDDEN = "forbidden"  # the credential does not allow it
+    UNAUTHENTICATED = "unauthenticated"  # the token in `refresh` is not good; the old one still is, until it expires
     UNAVAILABLE = "unavailable"  # the broker is away; the same id can be sent again after `retry_ms`
 
 
@@ -110,13 +112,20 @@ class Typing(Struct, tag="typing"):
     """Let the others know that something is being written; no reply."""
 
 
+class Refresh(Struct, tag="refresh"):
+    """Show a new token before the old one expires; the same person's."""
+
+    id: MessageId
+    token: str
+
+
 class Ping(Struct, tag="ping"):
     """Ask for a `pong`, to see that the other side still listens."""
 
     id: MessageId | UnsetType = UNSET
 
 
-Command = Publish | History | Members | Typing | Ping
+Command = Publish | History | Members | Typing | Refresh | Ping
 
 
 class _Head(Struct):
@@ -214,6 +223,7 @@ class Welcome(Struct, tag="welcome"):
     count: Annotated[int, Meta(description="how many people are here")]
     limits: dict[str, int]
     heartbeat: Annotated[float, Meta(description="seconds of silence after which a client should ping")]
+    expires: Annotated[str, Meta(description="when the credential does: ISO 8601, UTC")] | UnsetType = UNSET
 
 
 class Message(Struct, tag="message"):
@@ -229,12 +239,13 @@ class Message(Struct, tag="message"):
 
 
 class Ack(Struct, tag="ack"):
-    """The broker has your message."""
+    """The broker has your message, and this is where it stands; or the new token counts, and this is how long."""
 
     id: str
-    epoch: str
-    offset: int
-    duplicate: bool
+    epoch: str | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    duplicate: bool | UnsetType = UNSET
+    expires: Annotated[str, Meta(description="ISO 8601, UTC")] | UnsetType = UNSET
 
 
 class Pong(Struct, tag="pong"):

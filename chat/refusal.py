@@ -8,7 +8,7 @@ from fastapi.exceptions import WebSocketRequestValidationError
 from starlette.responses import JSONResponse
 
 from chat import metrics
-from chat.exceptions import BrokerUnavailable, ChatError
+from chat.exceptions import BrokerUnavailable, ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
 from chat.protocol import SUBPROTOCOL, CloseCode
 
 
@@ -53,9 +53,20 @@ async def refuse_parameters(websocket: WebSocket, error: WebSocketRequestValidat
 
 async def refuse_error(request: Request, error: ChatError) -> Response:
     """Answer an HTTP request that could not be carried out."""
-    if isinstance(error, BrokerUnavailable):
-        return _answer(CloseCode.UNAVAILABLE, str(error))
-    return _answer(CloseCode.MALFORMED, str(error))
+    return _answer(code_for(error), str(error))
+
+
+def code_for(error: ChatError) -> CloseCode:
+    """Return the code by which an error is told."""
+    match error:
+        case InvalidCredential():
+            return CloseCode.UNAUTHENTICATED
+        case Forbidden():
+            return CloseCode.FORBIDDEN
+        case BrokerUnavailable() | CredentialsUnavailable():
+            return CloseCode.UNAVAILABLE
+        case _:
+            return CloseCode.MALFORMED
 
 
 def _answer(code: int, reason: str) -> JSONResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import assert_never
 
 from msgspec import UNSET, Raw
@@ -11,10 +11,11 @@ from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chat import metrics, protocol
+from chat.access import Access
 from chat.codec import ChatV1, Codec, PlainText
 from chat.connection import Connection
 from chat.events import Position
-from chat.exceptions import BrokerUnavailable, InvalidCommand
+from chat.exceptions import BrokerUnavailable, CredentialsUnavailable, Forbidden, InvalidCommand, InvalidCredential
 from chat.frames import Payload
 from chat.manager import ConnectionManager
 from chat.protocol import (
@@ -32,10 +33,12 @@ from chat.protocol import (
     Ping,
     Pong,
     Publish,
+    Refresh,
     Typing,
     User,
     Welcome,
 )
+from chat.rights import Action
 from chat.room import Room
 from chat.settings import Settings
 
@@ -51,26 +54,35 @@ async def converse(
     *,
     user: User,
     credential: str,
+    access: Access | None = None,
     q: int | None = None,
     since: Position | None = None,
     newest: int = DEFAULT_PAGE,
 ) -> None:
     """Hold a whole conversation, in the protocol that the client asked for; ends by `WebSocketDisconnect`.
 
-    That is how an endpoint of the tutorial ends as well. `since` and `newest` say what is replayed to a client that
-    speaks chat.v1. What is raised before the handshake is complete is a `WebSocketException`, as by
+    That is how an endpoint of the tutorial ends as well. `access` ends it when the credential expires, and says whether
+    the member may publish; without it there is no end, and everybody may. `since` and `newest` say what is replayed to
+    a client that speaks chat.v1. What is raised before the handshake is complete is a `WebSocketException`, as by
     `ConnectionManager.connect`.
     """
     codec = _negotiate(websocket, credential=credential, q=q, item_id=room)
     if codec is CHAT_V1:
         joined = manager.connect(
-            websocket, room, user=user, codec=codec, since=since, newest=newest, greet=Greeter(manager.settings)
+            websocket,
+            room,
+            user=user,
+            codec=codec,
+            since=since,
+            newest=newest,
+            greet=Greeter(manager.settings, access),
         )
     else:
         joined = manager.connect(websocket, room, user=user, codec=codec)
     async with joined as connection:
         session = JsonSession if codec is CHAT_V1 else PlainSession
-        await session(connection, manager.settings).run()
+        with nullcontext() if access is None else access.guarding(connection):
+            await session(connection, manager.settings, access).run()
     raise WebSocketDisconnect(connection.close_code or CloseCode.NORMAL, connection.close_reason)
 
 
@@ -88,8 +100,9 @@ def _negotiate(websocket: WebSocket, *, credential: str, q: int | None, item_id:
 class Greeter:
     """Makes the `welcome` of a new member."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, access: Access | None) -> None:
         self._settings = settings
+        self._expires = None if access is None else access.expires
 
     def __call__(self, room: Room, connection: Connection, recovered: bool) -> Welcome:
         user = connection.user
@@ -109,15 +122,17 @@ class Greeter:
             count=count,
             limits={"frame_bytes": self._settings.max_frame_bytes, "text_length": self._settings.max_text_length},
             heartbeat=self._settings.heartbeat,
+            expires=UNSET if self._expires is None else self._expires,
         )
 
 
 class JsonSession:
     """Speaks `chat.v1` with one client."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
         self._connection = connection
         self._settings = settings
+        self._access = access
         self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
 
     async def run(self) -> None:
@@ -148,6 +163,8 @@ class JsonSession:
                 self._connection.send(MemberList(command.id, *self._connection.who_is_here()))
             case Typing():
                 await self._typing()
+            case Refresh():
+                await self._refresh(command)
             case Ping():
                 self._connection.send(Pong(id=command.id))
             case None:
@@ -158,6 +175,8 @@ class JsonSession:
     async def _publish(self, command: Publish) -> None:
         id = None if command.id is UNSET else command.id
         try:
+            if self._access is not None:
+                self._access.demand(Action.PUBLISH)
             receipt = await self._connection.publish(
                 None if command.text is UNSET else command.text,
                 data=None if command.data is UNSET else command.data,
@@ -166,6 +185,9 @@ class JsonSession:
             )
         except BrokerUnavailable as error:
             self._complain(ErrorCode.UNAVAILABLE, str(error), id=id, retry_ms=error.retry_ms)
+            return
+        except Forbidden as error:
+            self._complain(ErrorCode.FORBIDDEN, str(error), id=id)
             return
         if id is not None:
             self._connection.send(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
@@ -183,12 +205,28 @@ class JsonSession:
         messages = [Raw(protocol.encode_message(offset=p.offset, at=p.at, body=p.body)) for p in publications]
         self._connection.send(HistoryPage(command.id, messages, more))
 
+    async def _refresh(self, command: Refresh) -> None:
+        if self._access is None:
+            self._complain(ErrorCode.FORBIDDEN, "there is nothing to refresh here", id=command.id)
+            return
+        try:
+            await self._access.refresh(self._connection, command.token)
+        except InvalidCredential as error:
+            self._complain(ErrorCode.UNAUTHENTICATED, str(error), id=command.id)
+        except CredentialsUnavailable as error:
+            self._complain(ErrorCode.UNAVAILABLE, str(error), id=command.id, retry_ms=1000)
+        else:
+            expires = self._access.expires
+            self._connection.send(Ack(command.id, expires=UNSET if expires is None else expires))
+
     async def _typing(self) -> None:
         now = asyncio.get_running_loop().time()
         if now < self._typing_again:
             return
         self._typing_again = now + TYPING_EVERY
-        with suppress(BrokerUnavailable):  # the first thing to be dropped
+        with suppress(BrokerUnavailable, Forbidden):  # the first thing to be dropped
+            if self._access is not None:
+                self._access.demand(Action.PUBLISH)
             await self._connection.typing()
 
     def _complain(self, code: str, message: str, *, id: str | None, retry_ms: int | None = None) -> None:
@@ -206,9 +244,10 @@ class JsonSession:
 class PlainSession:
     """Speaks the tutorial's plain text with one client: whatever it sends is a message."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
         self._connection = connection
         self._settings = settings
+        self._access = access
 
     async def run(self) -> None:
         """Publish what the client sends until it leaves."""
@@ -223,9 +262,13 @@ class PlainSession:
                 self._complain(error.code, str(error))
             except BrokerUnavailable as error:
                 self._complain(ErrorCode.UNAVAILABLE, str(error))
+            except Forbidden as error:
+                self._complain(ErrorCode.FORBIDDEN, str(error))
             await connection.writable()
 
     async def _publish(self, frame: str | bytes) -> None:
+        if self._access is not None:
+            self._access.demand(Action.PUBLISH)
         if isinstance(frame, bytes):
             await self._connection.publish(binary=frame)
         else:

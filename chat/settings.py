@@ -14,6 +14,11 @@ from chat.exceptions import SettingsError
 BROKER_SCHEMES = ("memory", "redis", "rediss", "redis+sentinel", "unix")
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SECRET = ("CHAT_SECRET_KEY", "CHAT_BROKER_URL")  # an address can hold a password
+SHORTEST_SECRET = 32  # bytes: as long as the hash that HS256 makes of it
+
+
 def _known_broker(url: str) -> str:
     scheme = urlsplit(url).scheme
     if scheme not in BROKER_SCHEMES:
@@ -34,6 +39,22 @@ def _listed(value: str) -> list[str]:
     return [part for part in (part.strip() for part in value.split(",")) if part]
 
 
+def _secrets(value: str) -> str:
+    for secret in _listed(value):
+        if len(secret.encode()) < SHORTEST_SECRET:
+            raise ValueError(
+                f"a secret of less than {SHORTEST_SECRET} bytes can be guessed; make one by `openssl rand -hex 32`"
+            )
+    return value
+
+
+def _jwks(url: str) -> str:
+    parts = urlsplit(url)
+    if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ValueError("keys are read over https:// only, or over http:// from this machine")
+    return url
+
+
 class Settings(BaseSettings):
     """Everything that can be set; each default is safe. Raises `SettingsError` from `load` only."""
 
@@ -51,6 +72,23 @@ class Settings(BaseSettings):
         AfterValidator(_origins),
         Field(description="origins, with commas between, from which a session cookie counts as well as from our own"),
     ] = ""
+
+    secret_key: Annotated[
+        str,
+        AfterValidator(_secrets),
+        Field(
+            repr=False,
+            description="signs sessions and tokens; several with commas between: the first signs, all are accepted",
+        ),
+    ] = ""
+    jwks_url: Annotated[
+        str, AfterValidator(_jwks), Field(description="where the public keys are of whoever else issues tokens")
+    ] = ""
+    jwks_audience: Annotated[str, Field(description="the aud that tokens by these keys must have")] = ""
+    jwks_issuer: Annotated[str, Field(description="the iss that tokens by these keys must have")] = ""
+    guests: Annotated[bool, Field(description="whether people may sign in under a name, without a token")] = False
+    session_ttl: Annotated[int, Field(gt=0, description="seconds that a guest's session lasts")] = 604800
+    token_ttl: Annotated[int, Field(gt=0, description="seconds that a token made by POST /tokens lasts at most")] = 3600
 
     broker_url: Annotated[
         str,
@@ -93,6 +131,11 @@ class Settings(BaseSettings):
         """`allowed_origins`, one by one."""
         return frozenset(_listed(self.allowed_origins.lower()))
 
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """`secret_key`, one by one."""
+        return tuple(_listed(self.secret_key))
+
     @classmethod
     def load(cls, **values: Any) -> Self:
         """Read the environment, `values` taking precedence; raise `SettingsError` that names each wrong one."""
@@ -105,6 +148,5 @@ class Settings(BaseSettings):
 def _sentence(detail: Any) -> str:
     name = "CHAT_" + "_".join(str(part) for part in detail["loc"]).upper()
     reason = detail["msg"].removeprefix("Value error, ")
-    # A broker's address can hold a password.
-    shown = "" if name == "CHAT_BROKER_URL" else f" (it is {detail['input']!r})"
+    shown = "" if name in SECRET else f" (it is {detail['input']!r})"
     return f"{name}: {reason}{shown}"

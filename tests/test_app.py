@@ -31,6 +31,15 @@ def test_wrong_settings_are_told_when_the_app_is_made(monkeypatch: pytest.Monkey
         create_app()
 
 
+def test_open_mode_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is to be surprised by it; who has set a secret is not told."""
+    with TestClient(create_app()):
+        pass
+    with TestClient(create_app(Settings.load(secret_key="x" * 32))):
+        pass
+    assert [record.levelname for record in caplog.records if "open mode" in record.getMessage()] == ["WARNING"]
+
+
 def test_a_service_that_has_not_started_is_not_ready() -> None:
     """Alive, though."""
     client = TestClient(create_app())

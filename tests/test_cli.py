@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import jwt
 import pytest
 
 from chat import __version__
@@ -56,6 +57,22 @@ def test_what_is_wrong_is_told_in_a_sentence(capsys: Output, arguments: list[str
     assert sentence in told.err
     assert "hunter2" not in told.err
     assert not told.out
+
+
+def test_a_token_is_printed(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signed by the first secret, with what was asked for."""
+    monkeypatch.setenv("CHAT_SECRET_KEY", "x" * 32 + "," + "y" * 32)
+    assert main(["token", "--sub", "ada", "--name", "Ada", "--room", "tea", "--read-only", "--ttl", "60"]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), "x" * 32, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == 60
+    assert (claims["sub"], claims["name"], claims["rooms"]) == ("ada", "Ada", {"tea": ["subscribe"]})
+    assert "admin" not in claims
+
+
+def test_a_token_needs_a_secret(capsys: Output) -> None:
+    """Which is told in a sentence."""
+    assert main(["token", "--sub", "ada"]) == 2
+    assert "CHAT_SECRET_KEY" in capsys.readouterr().err
 
 
 def test_without_a_command_it_says_what_there_is(capsys: Output) -> None:

@@ -19,25 +19,26 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames backoff rate_limit metrics headers
+    exceptions frames backoff rate_limit metrics headers rights
     settings names protocol logs
-    events plain_text roster auth asyncapi
-    recovery tail codec
+    events plain_text roster jwks asyncapi
+    recovery tail codec auth
     broker transport
     connection feed
-    group
+    group access
     told
     attendance delivery
     room
     presence
     manager
-    session dependencies refusal
+    refusal
+    session dependencies
     routes
     app
     main server client testing
     cli bench
 """
-PURE = "exceptions frames names backoff rate_limit protocol events plain_text roster recovery tail codec"
+PURE = "exceptions frames rights names backoff rate_limit protocol events plain_text roster recovery tail codec"
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY = {
     "redis": {"broker", "presence"},

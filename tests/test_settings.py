@@ -17,6 +17,11 @@ WRONG = {
         "https://a.example, b.example",
         "ftp://a.example",
     ),
+    "CHAT_SECRET_KEY": ("x" * 31, "x" * 32 + ",short"),
+    "CHAT_JWKS_URL": ("http://id.example", "id.example", "file:///etc/passwd"),
+    "CHAT_GUESTS": ("perhaps",),
+    "CHAT_SESSION_TTL": ("0",),
+    "CHAT_TOKEN_TTL": ("0",),
     "CHAT_BROKER_URL": ("", "localhost:6379", "http://localhost", "redis://[::1"),
     "CHAT_BROKER_PREFIX": ("", "a b", "x" * 65),
     "CHAT_BROKER_TIMEOUT": ("0", "-1", "nan", "soon"),
@@ -57,6 +62,14 @@ def test_a_brokers_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SettingsError) as error:
         Settings.load()
     assert "hunter2" not in str(error.value)
+
+
+def test_a_secret_is_not_shown() -> None:
+    """Neither when it is wrong nor among the others."""
+    with pytest.raises(SettingsError) as error:
+        Settings.load(secret_key="hunter2")
+    assert "hunter2" not in str(error.value)
+    assert "hunter2" not in repr(Settings.load(secret_key="hunter2" * 5))
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from chat.access import Access
 from chat.codec import EventStream
 from chat.connection import Connection
-from chat.dependencies import get_manager, get_room, get_user, malformed_if
+from chat.dependencies import get_access, get_manager, get_room, malformed_if
 from chat.events import Position
 from chat.frames import Payload
 from chat.manager import ConnectionManager
-from chat.protocol import DEFAULT_PAGE, MAX_PAGE, User
+from chat.protocol import DEFAULT_PAGE, MAX_PAGE
 from chat.session import Greeter
 from chat.transport import EVENT_STREAM, STOPPING, Transport
 
@@ -33,7 +34,7 @@ async def events(
     request: Request,
     manager: Annotated[ConnectionManager, Depends(get_manager)],
     room: Annotated[str, Depends(get_room)],
-    user: Annotated[User, Depends(get_user)],
+    access: Annotated[Access, Depends(get_access)],
     since: Annotated[str | None, Query(description="epoch:offset of the last message seen")] = None,
     last_event_id: Annotated[str | None, Header(description="the same, as browsers send it")] = None,
     history: Annotated[int, Query(ge=0, le=MAX_PAGE, description="messages to replay, without since")] = DEFAULT_PAGE,
@@ -41,14 +42,14 @@ async def events(
     """Listen to a room; a browser's EventSource comes back and goes on by itself."""
     with malformed_if(ValueError):
         position = Position.parse(at) if (at := last_event_id or since) else None
-    return _Stream(manager, room, user, since=position, newest=history)
+    return _Stream(manager, room, access, since=position, newest=history)
 
 
 class _Stream(Response):
     """A response that lasts as long as the client listens."""
 
     def __init__(
-        self, manager: ConnectionManager, room: str, user: User, *, since: Position | None, newest: int
+        self, manager: ConnectionManager, room: str, access: Access, *, since: Position | None, newest: int
     ) -> None:
         super().__init__(
             media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -56,7 +57,7 @@ class _Stream(Response):
         del self.headers["content-length"]
         self._manager = manager
         self._room = room
-        self._user = user
+        self._access = access
         self._since = since
         self._newest = newest
 
@@ -68,15 +69,16 @@ class _Stream(Response):
         async with self._manager.join(
             self._room,
             accept,
-            user=self._user,
+            user=self._access.identity.user,
             codec=CODEC,
             since=self._since,
             newest=self._newest,
-            greet=Greeter(self._manager.settings),
+            greet=Greeter(self._manager.settings, self._access),
         ) as connection:
             stopping = scope.get("extensions", {}).get(STOPPING, [])
             stopping.append(connection.stopping)
-            await self._stay(connection, receive)
+            with self._access.guarding(connection):
+                await self._stay(connection, receive)
 
     async def _stay(self, connection: Connection, receive: Receive) -> None:
         heartbeat = self._manager.settings.heartbeat or None

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, WebSoc
 from msgspec import UNSET, Raw, Struct
 
 from chat import protocol
-from chat.dependencies import get_manager, get_room, get_user
+from chat.dependencies import get_author, get_manager, get_reader, get_room
 from chat.manager import ConnectionManager
 from chat.protocol import DEFAULT_PAGE, MAX_PAGE, CloseCode, Content, Message, User
 
@@ -78,7 +78,7 @@ async def publish(
     request: Request,
     manager: Manager,
     room: RoomName,
-    user: Annotated[User, Depends(get_user)],
+    user: Annotated[User, Depends(get_author)],
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=64)] = None,
 ) -> Response:
     """Say something: exactly one of `text`, `data` and `binary`."""
@@ -100,7 +100,7 @@ async def publish(
 @router.get(
     "/items/{item_id:path}/messages",
     response_class=Response,
-    dependencies=[Depends(get_user)],
+    dependencies=[Depends(get_reader)],
     responses={200: _described(MessagePage, "a page")},
 )
 async def history(
@@ -122,7 +122,7 @@ async def history(
 @router.get(
     "/items/{item_id:path}/members",
     response_class=Response,
-    dependencies=[Depends(get_user)],
+    dependencies=[Depends(get_reader)],
     responses={200: _described(MemberPage, "who is here")},
 )
 async def members(manager: Manager, room: RoomName) -> Response:

@@ -6,12 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, WebSocket
 
-from chat.auth import open_user
-from chat.dependencies import get_cookie_or_token, get_manager, malformed_if
+from chat.access import Access
+from chat.dependencies import (
+    demand,
+    get_authenticator,
+    get_cookie_or_token,
+    get_manager,
+    identify,
+    malformed_if,
+)
 from chat.events import Position
 from chat.exceptions import InvalidName
 from chat.names import room_name
 from chat.protocol import DEFAULT_PAGE, MAX_PAGE
+from chat.rights import Action
 from chat.session import converse
 
 router = APIRouter()
@@ -41,7 +49,17 @@ async def room(
     """A room: plain text as in the tutorial, or chat.v1 if the client offers it."""
     with malformed_if(InvalidName, ValueError):
         item_id = room_name(item_id)
-        user = open_user(credential, name)
         position = None if since is None else Position.parse(since)
-    manager = await get_manager(websocket)
-    await converse(websocket, manager, item_id, user=user, credential=credential, q=q, since=position, newest=history)
+    identity = await identify(websocket, credential, name)
+    demand(identity, item_id, Action.SUBSCRIBE)
+    await converse(
+        websocket,
+        await get_manager(websocket),
+        item_id,
+        user=identity.user,
+        credential=credential,
+        access=Access(await get_authenticator(websocket), identity, item_id),
+        q=q,
+        since=position,
+        newest=history,
+    )

@@ -20,6 +20,8 @@ export const CloseCode = Object.freeze({
 export const ErrorCode = Object.freeze({
   MALFORMED: "malformed",
   TOO_LONG: "too_long",
+  FORBIDDEN: "forbidden",
+  UNAUTHENTICATED: "unauthenticated",
   UNAVAILABLE: "unavailable",
   RATE_LIMITED: "rate_limited",
 });

@@ -1,0 +1,76 @@
+"""One connection's right to be there: until when, and what it may do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chat import protocol
+from chat.auth import LEEWAY, Authenticator, Identity
+from chat.connection import Connection
+from chat.exceptions import Forbidden, InvalidCredential
+from chat.protocol import CloseCode
+from chat.rights import Action
+
+LONGEST_SLEEP = 3600.0  # seconds; then it looks at the clock again, which may have been set
+
+
+class Access:
+    """Ends a connection when its credential expires, unless it was refreshed before."""
+
+    def __init__(self, authenticator: Authenticator, identity: Identity, room: str) -> None:
+        self.identity = identity
+        self._authenticator = authenticator
+        self._room = room
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def expires(self) -> str | None:
+        """When the credential expires, as the protocol tells it; None: never."""
+        return None if self.identity.expires is None else protocol.timestamp(int(self.identity.expires * 1000))
+
+    def demand(self, action: Action) -> None:
+        """Raise `Forbidden` unless the credential allows the action."""
+        if not self.identity.rights.allow(self._room, action):
+            raise Forbidden(f"this credential does not allow to {action} here")
+
+    @contextmanager
+    def guarding(self, connection: Connection) -> Iterator[None]:
+        """Close the connection if the credential expires while the block lasts."""
+        self._watch(connection)
+        try:
+            yield
+        finally:
+            self._stop()
+
+    async def refresh(self, connection: Connection, token: str) -> None:
+        """Take another credential of the same person in place of the first one.
+
+        Raises `InvalidCredential`, and `CredentialsUnavailable`; then the old one goes on to count.
+        """
+        identity = await self._authenticator.identify(token)
+        if identity.user.id != self.identity.user.id:
+            raise InvalidCredential("the token is another person's")
+        if not identity.rights.allow(self._room, Action.SUBSCRIBE):
+            raise InvalidCredential("the token does not allow to be here")
+        self.identity = identity
+        self._stop()
+        if not connection.closing:
+            self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        if self.identity.expires is None:
+            return
+        left = self.identity.expires + LEEWAY - time.time()
+        if left <= 0:
+            connection.close(CloseCode.UNAUTHENTICATED, "the token has expired")
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(min(left, LONGEST_SLEEP), self._watch, connection)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

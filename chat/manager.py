@@ -65,6 +65,7 @@ class ConnectionManager:
         self._tasks: set[asyncio.Task[None]] = set()  # all that runs in the background
         self._loop: asyncio.AbstractEventLoop | None = None  # where it runs
         self._starting: asyncio.Task[None] | None = None
+        self._seats = 0  # connections, also those that are still being made
         self._drain_window: float | None = None  # seconds in which all members are let go; set once the server stops
         self._presence = self._new_presence()
 
@@ -136,7 +137,7 @@ class ConnectionManager:
         written to it: as it was said, unless told otherwise. What came after `since` is replayed first, or else the
         `newest` messages; `greet` makes what is sent before everything else.
         Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed and 4503 when the
-        broker is away or this worker is about to stop.
+        broker is away, or this worker is full or about to stop.
         """
         codec = codec or Raw()
 
@@ -163,7 +164,7 @@ class ConnectionManager:
     ) -> AsyncIterator[Connection]:
         """Make a member of whatever `accept` opens, once the room is open: `connect`, for what is no WebSocket."""
         await self._ensure_started()
-        async with self._entered(room) as entered:
+        async with self._seat(), self._entered(room) as entered:
             start = await self._start_in(entered, since, newest)
             connection = self._connection(await accept(), entered, user, codec)
             self._presence.enter(entered.name, connection.user)
@@ -271,6 +272,17 @@ class ConnectionManager:
             open_now = sum(len(room.members) for room in self.rooms.values())
             self._drain_window = min(self.settings.drain_timeout * 0.8, open_now / DRAINED_PER_SECOND)
         connection.drain(random.uniform(0, self._drain_window))
+
+    @asynccontextmanager
+    async def _seat(self) -> AsyncIterator[None]:
+        """Count a connection while the block lasts; raises `WebSocketException` if there are too many."""
+        if 0 < self.settings.max_connections <= self._seats:
+            raise _unavailable("this worker is full")
+        self._seats += 1
+        try:
+            yield
+        finally:
+            self._seats -= 1
 
     # --- rooms ---
 

@@ -66,6 +66,7 @@ class ErrorCode(enum.StrEnum):
     TOO_LONG = "too_long"  # the text is over the limit in `welcome.limits`
     FORBIDDEN = "forbidden"  # the credential does not allow it
     UNAUTHENTICATED = "unauthenticated"  # the token in `refresh` is not good; the old one still is, until it expires
+    RATE_LIMITED = "rate_limited"  # too many commands; the same one can be sent again after `retry_ms`
     UNAVAILABLE = "unavailable"  # the broker is away; the same id can be sent again after `retry_ms`
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import assert_never
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -38,11 +40,14 @@ from chat.protocol import (
     User,
     Welcome,
 )
+from chat.rate_limit import RateLimit
 from chat.rights import Action
 from chat.room import Room
 from chat.settings import Settings
 
 TYPING_EVERY = 1.0  # seconds; what a client says of its typing more often is dropped
+
+TOO_MUCH = "that is too much at once"
 
 CHAT_V1 = ChatV1()
 
@@ -120,7 +125,12 @@ class Greeter:
             recovered=recovered,
             members=present,
             count=count,
-            limits={"frame_bytes": self._settings.max_frame_bytes, "text_length": self._settings.max_text_length},
+            limits={
+                "frame_bytes": self._settings.max_frame_bytes,
+                "text_length": self._settings.max_text_length,
+                "rate": self._settings.rate_limit,
+                "burst": self._settings.rate_burst,
+            },
             heartbeat=self._settings.heartbeat,
             expires=UNSET if self._expires is None else self._expires,
         )
@@ -133,6 +143,7 @@ class JsonSession:
         self._connection = connection
         self._settings = settings
         self._access = access
+        self._pace = _pace(settings)
         self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
 
     async def run(self) -> None:
@@ -142,18 +153,27 @@ class JsonSession:
             if _too_large(frame, self._settings):
                 connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
                 continue
+            if (wait := self._pace()) is None:
+                connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
+                continue
             try:
-                await self._obey(frame)
+                await self._obey(frame, wait)
             except InvalidCommand as error:
                 self._complain(error.code, str(error), id=error.id)
                 if error.fatal:
                     connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
             await connection.writable()
 
-    async def _obey(self, frame: str | bytes) -> None:
+    async def _obey(self, frame: str | bytes, wait: float) -> None:
         if isinstance(frame, bytes):
             raise InvalidCommand("chat.v1 is made of text frames", code=ErrorCode.MALFORMED, fatal=True)
         command = protocol.decode(frame, text_length=self._settings.max_text_length)
+        if wait:
+            id: str | UnsetType = getattr(command, "id", UNSET)
+            self._complain(
+                ErrorCode.RATE_LIMITED, TOO_MUCH, id=None if id is UNSET else id, retry_ms=math.ceil(wait * 1000)
+            )
+            return
         match command:
             case Publish():
                 await self._publish(command)
@@ -248,6 +268,7 @@ class PlainSession:
         self._connection = connection
         self._settings = settings
         self._access = access
+        self._pace = _pace(settings)
 
     async def run(self) -> None:
         """Publish what the client sends until it leaves."""
@@ -255,6 +276,12 @@ class PlainSession:
         async for frame in connection:
             if _too_large(frame, self._settings):
                 connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
+                continue
+            if (wait := self._pace()) is None:
+                connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
+                continue
+            if wait:
+                self._complain(ErrorCode.RATE_LIMITED, f"{TOO_MUCH}; try again in {wait:.1f} s")
                 continue
             try:
                 await self._publish(frame)
@@ -278,6 +305,15 @@ class PlainSession:
     def _complain(self, code: str, message: str) -> None:
         metrics.command_errors.labels(code=code).inc()
         self._connection.send(Payload(f"Message was not sent: {message}".encode()))
+
+
+def _pace(settings: Settings) -> Callable[[], float | None]:
+    """Return what tells of each command how many seconds it is too early, or None if it was told too often."""
+    if not settings.rate_limit:
+        return lambda: 0.0
+    clock = asyncio.get_running_loop().time
+    limit = RateLimit(settings.rate_limit, settings.rate_burst, now=clock())
+    return lambda: limit.take(clock())
 
 
 def _too_large(frame: str | bytes, settings: Settings) -> bool:

@@ -112,6 +112,9 @@ class Settings(BaseSettings):
         65536
     )
     max_text_length: Annotated[int, Field(ge=0, description="characters of a message's text; 0: no limit")] = 4000
+    rate_limit: Annotated[int, Field(ge=0, description="commands per second and connection; 0: no limit")] = 20
+    rate_burst: Annotated[int, Field(ge=1, description="commands that a connection may send at once")] = 40
+    max_connections: Annotated[int, Field(ge=0, description="connections per worker; 0: no limit")] = 50000
     send_buffer_bytes: Annotated[
         int,
         Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list"),

@@ -175,7 +175,8 @@ class ChatServer(Process):
     """The service as people run it: `chat serve`, or with `plain=True` `uvicorn chat.main:app`.
 
     `settings` are its environment: `ChatServer(workers=2, CHAT_BROKER_URL=redis.url)`. Nothing else called CHAT_…
-    reaches it. `wait=False` returns at once, for a server that is expected not to start.
+    reaches it. There is no rate limit unless they set one. `wait=False` returns at once, for a server that is
+    expected not to start.
     """
 
     def __init__(
@@ -198,7 +199,7 @@ class ChatServer(Process):
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "PROMETHEUS_", "WEB_"))
         }
-        self._env = {**clean, "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1", **settings}
+        self._env = {**clean, "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1", "CHAT_RATE_LIMIT": "0", **settings}
 
     async def __aenter__(self) -> Self:
         try:

@@ -38,7 +38,9 @@ LAYERS = """
     main server client testing
     cli bench
 """
-PURE = "exceptions frames rights names backoff rate_limit protocol events plain_text roster recovery tail codec"
+PURE = (
+    "exceptions frames rate_limit rights names backoff rate_limit protocol events plain_text roster recovery tail codec"
+)
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY = {
     "redis": {"broker", "presence"},
@@ -127,7 +129,6 @@ def test_close_codes_are_the_same_in_the_page() -> None:
     assert javascript_enum("CloseCode") == {code.name: str(int(code)) for code in protocol.CloseCode}
 
 
-@pytest.mark.xfail(strict=True, reason="the server has no rate limit yet, the page knows of one")
 def test_error_codes_are_the_same_in_the_page() -> None:
     """Names and words."""
     assert javascript_enum("ErrorCode") == {code.name: str(code) for code in protocol.ErrorCode}

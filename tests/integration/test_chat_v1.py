@@ -23,7 +23,7 @@ async def test_welcome_says_where_one_is(server: ChatServer, room: str) -> None:
     assert (welcome["type"], welcome["room"], welcome["offset"], welcome["user"]["name"]) == ("welcome", room, 0, "Ada")
     assert re.fullmatch(r"[0-9a-f]+-\d+", welcome["connection"])
     assert welcome["epoch"]
-    assert welcome["limits"] == {"frame_bytes": 65536, "text_length": 4000}
+    assert welcome["limits"] == {"frame_bytes": 65536, "text_length": 4000, "rate": 0, "burst": 40}
     assert welcome["heartbeat"] == 25
 
 

@@ -75,6 +75,8 @@ class Authenticator:
         self._clock = clock
         self.signed = bool(self._secrets or self._keys)
         self.guests = settings.guests
+        if (self._audience or self._issuer) and not settings.jwks_url:
+            raise SettingsError("CHAT_JWKS_AUDIENCE and CHAT_JWKS_ISSUER are about tokens by the keys at CHAT_JWKS_URL")
         if settings.guests and not self._secrets:
             raise SettingsError("CHAT_GUESTS needs CHAT_SECRET_KEY, to sign what guests are let in by")
 

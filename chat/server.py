@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from uvicorn._types import ASGISendEvent
@@ -25,7 +26,7 @@ from chat.exceptions import SettingsError
 from chat.frames import Batch
 from chat.logs import WithoutHandshakes
 from chat.protocol import CloseCode
-from chat.settings import Settings
+from chat.settings import LOOPBACK, Settings
 from chat.transport import EXTENSION, STOPPING, Listener
 
 if sys.platform != "win32":
@@ -192,6 +193,8 @@ def serve(settings: Settings) -> None:
     Workers are processes of their own, which read their settings from the environment again.
     """
     check(settings)
+    for caution in cautions(settings):
+        print(f"chat: careful: {caution}", file=sys.stderr)
     # uvicorn, once it has stopped in peace, raises the signal again that told it to: that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if (
@@ -218,6 +221,7 @@ def serve(settings: Settings) -> None:
             log_config=_logging(settings),
             timeout_graceful_shutdown=settings.drain_timeout + GRACE,
             server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
         )
 
 
@@ -244,6 +248,29 @@ def check(settings: Settings) -> None:
             "its own, and people in the same room would not hear each other. Set CHAT_BROKER_URL to a Redis, such as "
             "redis://localhost:6379/0, or CHAT_WORKERS to 1."
         )
+
+
+def cautions(settings: Settings) -> list[str]:
+    """Return a sentence for each combination of settings that is meant for other places than this looks like."""
+    said = []
+    signed = settings.secrets or settings.jwks_url
+    if not signed and settings.host not in LOOPBACK:
+        said.append(
+            f"open mode on {settings.host}: whoever reaches this address is let in with any token, under any name; set "
+            "CHAT_SECRET_KEY or CHAT_JWKS_URL"
+        )
+    if settings.jwks_url and not settings.jwks_audience:
+        said.append(
+            "CHAT_JWKS_URL without CHAT_JWKS_AUDIENCE: tokens that were issued for other applications count as well"
+        )
+    said += [
+        f"CHAT_ALLOWED_ORIGINS has {origin}: whoever is on the way can change its pages and use session cookies by them"
+        for origin in sorted(settings.origins)
+        if origin.startswith("http://") and urlsplit(origin).hostname not in LOOPBACK
+    ]
+    if "*" in settings.trusted_proxies and settings.host not in LOOPBACK:
+        said.append("CHAT_TRUSTED_PROXIES is *: whoever reaches this address can say that it is somebody else")
+    return said
 
 
 def _logging(settings: Settings) -> dict[str, Any]:

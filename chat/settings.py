@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         Field(description="origins, with commas between, from which a session cookie counts as well as from our own"),
     ] = ""
 
+    trusted_proxies: Annotated[
+        str,
+        Field(description="addresses and networks, with commas between, whose X-Forwarded-For and -Proto are believed"),
+    ] = "127.0.0.1"
+
     secret_key: Annotated[
         str,
         AfterValidator(_secrets),

@@ -151,6 +151,11 @@ def test_guests_need_a_secret() -> None:
         Authenticator(Settings.load()).issue("ada", lasts=60)
 
 
+def test_a_setting_that_would_do_nothing_is_refused() -> None:
+    with pytest.raises(SettingsError, match="CHAT_JWKS_URL"):
+        authenticator(jwks_audience="chat")
+
+
 # --- keys of somebody else ---
 
 

@@ -5,19 +5,22 @@ __version__ = "0.1.0"
 from chat.app import create_app
 from chat.connection import Connection
 from chat.events import Position
-from chat.exceptions import BrokerUnavailable, ChatError, InvalidName, SettingsError
+from chat.exceptions import BrokerUnavailable, ChatError, Forbidden, InvalidName, SettingsError
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode, User
 from chat.refusal import refuse
+from chat.rights import Action
 from chat.session import converse
 from chat.settings import Settings
 
 __all__ = [
+    "Action",
     "BrokerUnavailable",
     "ChatError",
     "CloseCode",
     "Connection",
     "ConnectionManager",
+    "Forbidden",
     "InvalidName",
     "Position",
     "Settings",

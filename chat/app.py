@@ -15,7 +15,7 @@ from chat import __version__, logs
 from chat.auth import Authenticator
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
-from chat.manager import ConnectionManager
+from chat.manager import Authorize, ConnectionManager
 from chat.refusal import refuse, refuse_error, refuse_parameters
 from chat.routes import descriptions, events, messages, operations, page, sessions, websocket
 from chat.settings import Settings
@@ -23,10 +23,13 @@ from chat.settings import Settings
 logger = logging.getLogger("chat.app")
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the whole service; without settings, the environment decides. Raises `SettingsError`."""
+def create_app(settings: Settings | None = None, *, authorize: Authorize | None = None) -> FastAPI:
+    """Return the whole service; without settings, the environment decides. Raises `SettingsError`.
+
+    `authorize` is asked as by `ConnectionManager`, over HTTP too, of whoever has shown a credential that allows it.
+    """
     settings = settings or Settings.load()
-    manager = ConnectionManager(settings=settings)
+    manager = ConnectionManager(settings=settings, authorize=authorize)
     authenticator = Authenticator(settings)
 
     @asynccontextmanager

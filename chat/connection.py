@@ -11,13 +11,17 @@ from chat.codec import Codec, Item
 from chat.events import Page, Position, Receipt
 from chat.frames import Batch, Payload
 from chat.protocol import Body, CloseCode, Draining, User
+from chat.rights import Action
 from chat.transport import Transport
 
 Receive = Callable[[], Awaitable[Any]]
+Demand = Callable[[User, str, Action], Awaitable[None]]
 
 
 class Home(Protocol):
     """The room, as far as a member can make use of it."""
+
+    name: str
 
     async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
         """Hand a message to the broker."""
@@ -43,6 +47,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_demand",
         "_endpoint",
         "_home",
         "_receive",
@@ -70,6 +75,7 @@ class Connection:
         transport: Transport,
         receive: Receive,
         stopping: Callable[[Connection], None],
+        demand: Demand | None = None,
     ) -> None:
         self.id = id  # worker-number, unique
         self.user = user
@@ -85,6 +91,7 @@ class Connection:
         self._endpoint = asyncio.current_task()
         self._receive = receive
         self._stopping = stopping  # decides when it is let go
+        self._demand = demand  # asked before anything is said
         self._writable: asyncio.Event | None = None  # there while somebody waits for a paused transport
 
     # --- what the client sends ---
@@ -117,8 +124,10 @@ class Connection:
         """Say something to the room, the sender included; exactly one of `text`, `data` (JSON) and `binary`.
 
         Returns once the broker has it. The same `id` again, by the same user, makes no second message.
-        Raises `BrokerUnavailable`, at once, when the broker is away.
+        Raises `Forbidden` if whoever decides says no, and `BrokerUnavailable`, at once, when the broker is away.
         """
+        if self._demand is not None:
+            await self._demand(self.user, self._home.name, Action.PUBLISH)
         body = protocol.body(self.user, text, data=data, binary=binary, id=id)
         # Without an id of the client's own nobody can ask for the same message again.
         return await self._home.publish(body, self.id, id is not None)
@@ -131,7 +140,9 @@ class Connection:
         return await self._home.history(after=after, before=before, limit=limit)
 
     async def typing(self) -> None:
-        """Let everybody know that this member is writing; raises `BrokerUnavailable`."""
+        """Let everybody know that this member is writing; raises as `publish` does."""
+        if self._demand is not None:
+            await self._demand(self.user, self._home.name, Action.PUBLISH)
         await self._home.typing(self.user)
 
     def who_is_here(self) -> tuple[list[User], int]:

@@ -114,10 +114,13 @@ async def get_identity(
 
 
 async def get_reader(
-    room: Annotated[str, Depends(get_room)], identity: Annotated[Identity, Depends(get_identity)]
+    room: Annotated[str, Depends(get_room)],
+    identity: Annotated[Identity, Depends(get_identity)],
+    manager: Annotated[ConnectionManager, Depends(get_manager)],
 ) -> User:
     """Return who asks, and may know what is said in the room."""
     demand(identity, room, Action.SUBSCRIBE)
+    await manager.demand(identity.user, room, Action.SUBSCRIBE)
     return identity.user
 
 
@@ -132,10 +135,13 @@ async def get_access(
 
 
 async def get_author(
-    room: Annotated[str, Depends(get_room)], identity: Annotated[Identity, Depends(get_identity)]
+    room: Annotated[str, Depends(get_room)],
+    identity: Annotated[Identity, Depends(get_identity)],
+    manager: Annotated[ConnectionManager, Depends(get_manager)],
 ) -> User:
     """Return who asks, and may say something in the room."""
     demand(identity, room, Action.PUBLISH)
+    await manager.demand(identity.user, room, Action.PUBLISH)
     return identity.user
 
 

@@ -19,15 +19,18 @@ from chat.broker import Broker
 from chat.codec import Codec, Raw
 from chat.connection import Connection, Receive
 from chat.events import Page, Position, Receipt
-from chat.exceptions import BrokerUnavailable, InvalidName
+from chat.exceptions import BrokerUnavailable, Forbidden, InvalidName
 from chat.presence import Presence
 from chat.protocol import CloseCode, User
+from chat.rights import Action
 from chat.room import Greet, Room, Start
 from chat.roster import Roster
 from chat.settings import Settings
 from chat.transport import EXTENSION, WEBSOCKET, AsgiTransport, Form, Send, Transport
 
 logger = logging.getLogger("chat.manager")
+
+Authorize = Callable[[User, str, Action], Awaitable[bool]]
 
 CLOSE_TIMEOUT = 5.0  # seconds that a server may take to begin the closing handshake
 DRAINED_PER_SECOND = 200  # members that are let go when the server stops, if the drain timeout allows
@@ -50,13 +53,20 @@ class ConnectionManager:
     until the loop is gone.
     """
 
-    def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None) -> None:
-        """Take a broker's URL, or whole settings; without either, the environment decides. Does not connect yet."""
+    def __init__(
+        self, broker_url: str | None = None, *, settings: Settings | None = None, authorize: Authorize | None = None
+    ) -> None:
+        """Take a broker's URL, or whole settings; without either, the environment decides. Does not connect yet.
+
+        `authorize(user, room, action)` is asked before somebody joins a room, by the action `subscribe`, and before a
+        member says something, by `publish`.
+        """
         if settings is None:
             settings = Settings.load() if broker_url is None else Settings.load(broker_url=broker_url)
         elif broker_url is not None:
             raise TypeError("ConnectionManager takes a broker URL or settings, not both")
         self.settings = settings
+        self._authorize = authorize
         self.worker = secrets.token_hex(4)  # names this process in every connection's id
         self.rooms: dict[str, Room] = {}
         self._broker: Broker = broker.from_settings(settings)
@@ -136,8 +146,8 @@ class ConnectionManager:
         `user` is shown to others; without one the socket is a guest of its own. `codec` says how what happens is
         written to it: as it was said, unless told otherwise. What came after `since` is replayed first, or else the
         `newest` messages; `greet` makes what is sent before everything else.
-        Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed and 4503 when the
-        broker is away, or this worker is full or about to stop.
+        Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed, 4403 if `authorize`
+        says no, and 4503 when the broker is away, or this worker is full or about to stop.
         """
         codec = codec or Raw()
 
@@ -164,9 +174,12 @@ class ConnectionManager:
     ) -> AsyncIterator[Connection]:
         """Make a member of whatever `accept` opens, once the room is open: `connect`, for what is no WebSocket."""
         await self._ensure_started()
+        id = f"{self.worker}-{next(self._numbers)}"
+        user = user or User(id=id, name=f"Guest {id[-4:]}")
         async with self._seat(), self._entered(room) as entered:
+            await self._admit(user, entered)
             start = await self._start_in(entered, since, newest)
-            connection = self._connection(await accept(), entered, user, codec)
+            connection = self._connection(id, await accept(), entered, user, codec)
             self._presence.enter(entered.name, connection.user)
             entered.join(connection, start, greet=greet)
             try:
@@ -239,17 +252,28 @@ class ConnectionManager:
         roster.become(await self._broker.roster(name), own="")
         return roster.listed(), roster.count
 
-    def _connection(self, way: tuple[Transport, Receive], room: Room, user: User | None, codec: Codec) -> Connection:
-        id = f"{self.worker}-{next(self._numbers)}"
+    async def demand(self, user: User, room: str, action: Action) -> None:
+        """Raise `Forbidden` if `authorize` says no."""
+        if self._authorize is not None and not await self._authorize(user, room, action):
+            raise Forbidden(f"you may not {action} in {room}")
+
+    async def _admit(self, user: User, room: Room) -> None:
+        try:
+            await self.demand(user, room.name, Action.SUBSCRIBE)
+        except Forbidden as error:
+            raise WebSocketException(CloseCode.FORBIDDEN, str(error)) from None
+
+    def _connection(self, id: str, way: tuple[Transport, Receive], room: Room, user: User, codec: Codec) -> Connection:
         transport, receive = way
         connection = Connection(
             id,
-            user or User(id=id, name=f"Guest {id[-4:]}"),
+            user,
             home=room,
             codec=codec,
             transport=transport,
             receive=receive,
             stopping=self._drain,
+            demand=None if self._authorize is None else self.demand,
         )
         transport.attach(connection, limit=self.settings.send_buffer_bytes)
         return connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chat import protocol
@@ -25,6 +25,7 @@ class Access:
         self._authenticator = authenticator
         self._room = room
         self._timer: asyncio.TimerHandle | None = None
+        self._unwatch: Callable[[], None] | None = None
 
     @property
     def expires(self) -> str | None:
@@ -38,7 +39,7 @@ class Access:
 
     @contextmanager
     def guarding(self, connection: Connection) -> Iterator[None]:
-        """Close the connection if the credential expires while the block lasts."""
+        """Close the connection if the credential expires, or is revoked, while the block lasts."""
         self._watch(connection)
         try:
             yield
@@ -56,11 +57,23 @@ class Access:
         if not identity.rights.allow(self._room, Action.SUBSCRIBE):
             raise InvalidCredential("the token does not allow to be here")
         self.identity = identity
-        self._stop()
         if not connection.closing:
             self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
+        self._stop()
+        identity, revocations = self.identity, self._authenticator.revocations
+
+        def check() -> None:
+            if revocations.has(identity.user.id, identity.token_id, identity.issued):
+                connection.close(CloseCode.UNAUTHENTICATED, "the token was revoked")
+
+        if self._authenticator.signed:
+            self._unwatch = revocations.watch(identity.user.id, identity.token_id, check)
+            check()  # it may have happened since the credential was looked at
+        self._time(connection)
+
+    def _time(self, connection: Connection) -> None:
         if self.identity.expires is None:
             return
         left = self.identity.expires + LEEWAY - time.time()
@@ -68,9 +81,12 @@ class Access:
             connection.close(CloseCode.UNAUTHENTICATED, "the token has expired")
         else:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(left, LONGEST_SLEEP), self._watch, connection)
+            self._timer = loop.call_later(min(left, LONGEST_SLEEP), self._time, connection)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None

@@ -11,7 +11,7 @@ from fastapi.exceptions import WebSocketRequestValidationError
 from starlette.exceptions import WebSocketException  # FastAPI's is a subclass of it
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat import __version__, logs
+from chat import __version__, logs, revocations
 from chat.auth import Authenticator
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
@@ -37,6 +37,8 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
         if not authenticator.signed:
             logger.warning("open mode: whoever shows any token is let in; set CHAT_SECRET_KEY or CHAT_JWKS_URL")
         async with manager:
+            if authenticator.signed:
+                manager.listen(revocations.LOG, authenticator.revocations.take)
             yield
 
     app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=lifespan)

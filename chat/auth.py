@@ -17,6 +17,7 @@ from chat import names
 from chat.exceptions import InvalidCredential, InvalidName, SettingsError
 from chat.jwks import KeySet
 from chat.protocol import User
+from chat.revocations import Revocations
 from chat.rights import EVERYTHING, Rights
 from chat.settings import Settings
 
@@ -37,6 +38,7 @@ class Identity:
     rights: Rights = EVERYTHING
     expires: float | None = None  # seconds since 1970
     token_id: str | None = None
+    issued: float | None = None  # seconds since 1970
     admin: bool = False
 
 
@@ -73,6 +75,7 @@ class Authenticator:
         self._audience = settings.jwks_audience or None
         self._issuer = settings.jwks_issuer or None
         self._clock = clock
+        self.revocations = Revocations()
         self.signed = bool(self._secrets or self._keys)
         self.guests = settings.guests
         if (self._audience or self._issuer) and not settings.jwks_url:
@@ -94,7 +97,10 @@ class Authenticator:
             return Identity(open_user(credential, name))
         if name is not None:
             name = names.display_name(name)
-        return self._identity(await self._claims(credential), name)
+        identity = self._identity(await self._claims(credential), name)
+        if self.revocations.has(identity.user.id, identity.token_id, identity.issued):
+            raise InvalidCredential("the token was revoked")
+        return identity
 
     def issue(
         self,
@@ -165,7 +171,7 @@ class Authenticator:
         return jwt.decode(token, key, algorithms=[algorithm], leeway=LEEWAY, options=options, **expected)
 
     def _identity(self, claims: dict[str, Any], name: str | None) -> Identity:
-        subject, shown, token_id = claims["sub"], claims.get("name"), claims.get("jti")
+        subject, shown, token_id, issued = (claims.get(claim) for claim in ("sub", "name", "jti", "iat"))
         if not isinstance(subject, str) or not 0 < len(subject) <= 256:
             raise InvalidCredential("the token is signed, but its sub is not 1 to 256 characters")
         try:
@@ -179,5 +185,6 @@ class Authenticator:
             rights,
             expires=min(float(claims["exp"]), LAST_SECOND),
             token_id=token_id if isinstance(token_id, str) else None,
+            issued=float(issued) if isinstance(issued, int | float) else None,
             admin=claims.get("admin") is True,
         )

@@ -16,10 +16,11 @@ from starlette.websockets import WebSocket
 
 from chat import broker, metrics, names, protocol
 from chat.broker import Broker
-from chat.codec import Codec, Raw
+from chat.codec import Codec, Item, Raw
 from chat.connection import Connection, Receive
-from chat.events import Page, Position, Receipt
+from chat.events import Page, Position, Publication, Receipt, Signal
 from chat.exceptions import BrokerUnavailable, Forbidden, InvalidName
+from chat.feed import Feed
 from chat.presence import Presence
 from chat.protocol import CloseCode, User
 from chat.rights import Action
@@ -251,6 +252,46 @@ class ConnectionManager:
         roster = Roster()
         roster.become(await self._broker.roster(name), own="")
         return roster.listed(), roster.count
+
+    # --- logs of the app's own ---
+
+    def listen(self, log: str, take: Callable[[Publication], None]) -> None:
+        """Give `take` all that stands in a log, and what is added to it on any worker, until the manager ends.
+
+        The name of a log is that of no room, such as `!log`. It is kept like a room's.
+        """
+        self._spawn(self._listen(log, take))
+
+    async def _listen(self, log: str, take: Callable[[Publication], None]) -> None:
+        def deliver(item: Item) -> None:
+            if isinstance(item, Publication):
+                take(item)
+
+        async def refresh() -> None:
+            pass  # all that matters is in the log
+
+        feed = Feed(
+            log,
+            self._broker,
+            deliver=deliver,
+            refresh=refresh,
+            spawn=self._spawn,
+            history_size=self.settings.history_size,
+        )
+        async with self._broker.subscribe(log) as next_event:
+            try:
+                with suppress(BrokerUnavailable):  # then it goes on trying in the background
+                    await feed.catch_up()
+                while True:
+                    if not isinstance(event := await next_event(), Signal):
+                        feed.take(event)
+            finally:
+                feed.close()
+
+    async def note(self, log: str, data: Any, *, user: User) -> None:
+        """Add something to a log of the app's own, on behalf of somebody; raises `BrokerUnavailable`."""
+        await self._ensure_started()
+        await self._broker.publish(log, protocol.encode(protocol.body(user, data=data)))
 
     async def demand(self, user: User, room: str, action: Action) -> None:
         """Raise `Forbidden` if `authorize` says no."""

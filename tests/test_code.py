@@ -22,7 +22,8 @@ LAYERS = """
     exceptions frames backoff rate_limit metrics headers rights
     settings names protocol logs
     events plain_text roster jwks asyncapi
-    recovery tail codec auth
+    recovery tail codec revocations
+    auth
     broker transport
     connection feed
     group access
@@ -39,7 +40,8 @@ LAYERS = """
     cli bench
 """
 PURE = (
-    "exceptions frames rate_limit rights names backoff rate_limit protocol events plain_text roster recovery tail codec"
+    "exceptions frames rights names backoff rate_limit protocol events plain_text roster "
+    "recovery revocations tail codec"
 )
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY = {

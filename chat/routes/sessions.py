@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from chat import names, protocol
-from chat.auth import Authenticator, Identity
+from chat.auth import Authenticator, Identity, user_id
 from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own
 from chat.exceptions import ChatError, Forbidden, InvalidCredential
 from chat.manager import ConnectionManager
+from chat.revocations import LOG, Revocation
 from chat.rights import Action, Rights
 
 router = APIRouter(tags=["who may enter"])
@@ -47,6 +48,19 @@ class Session(BaseModel):
     guests: Annotated[bool, Field(description="whether POST /session takes a name")]
     user: Person | None = None
     expires: Annotated[str | None, Field(description="ISO 8601, UTC")] = None
+
+
+class Revoked(BaseModel):
+    """Whose tokens, or which one."""
+
+    user: Annotated[str | None, Field(description="the person's id: all tokens issued up to now")] = None
+    token: Annotated[str | None, Field(description="a token's jti")] = None
+
+    @model_validator(mode="after")
+    def says_something(self) -> Self:
+        if self.user is None and self.token is None:
+            raise ValueError("say user or token")
+        return self
 
 
 class TokenWish(BaseModel):
@@ -110,6 +124,17 @@ async def who_am_i(request: Request, response: Response, auth: Auth) -> Session:
 async def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie. Sockets that are open stay so until the session expires or is revoked."""
     response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+
+
+@router.post("/revocations", status_code=204, dependencies=[Depends(from_here)])
+async def revoke(wish: Revoked, manager: Manager, identity: Annotated[Identity, Depends(get_identity)]) -> None:
+    """Let a person's tokens, or one token, count no more, and end what they opened on every worker; for admins."""
+    if not identity.admin:
+        raise Forbidden("only a token with the claim admin may revoke others")
+    if not manager.settings.history_size:
+        raise Forbidden("what is revoked is kept in a log, and CHAT_HISTORY_SIZE is 0")
+    revocation = Revocation(user=None if wish.user is None else user_id(wish.user), token=wish.token)
+    await manager.note(LOG, revocation, user=identity.user)
 
 
 @router.post("/tokens", status_code=201, dependencies=[Depends(from_here)])

@@ -12,6 +12,7 @@ recovered = Counter("chat_recovered", "messages read from the log because they w
 gaps = Counter("chat_gaps", "holes found in the log by a room, or by a member that caught up")
 refused = Counter("chat_refused", "connections refused before or right after accept", ["code"])
 command_errors = Counter("chat_command_errors", "commands answered with an error", ["code"])
+slow_handshakes = Counter("chat_slow_handshakes", "connections given up because no request came")
 stalled = Counter("chat_stalled", "members closed because they stopped reading")
 broker_retries = Counter("chat_broker_retries", "tries to reach the broker again")
 foreign_payloads = Counter("chat_foreign_payloads", "payloads on our channels that are not ours, skipped")

@@ -132,6 +132,9 @@ class Settings(BaseSettings):
     presence_grace: Annotated[
         float, Field(ge=0, description="seconds without a socket before a person counts as gone")
     ] = 10
+    handshake_timeout: Annotated[
+        float, Field(ge=0, description="seconds in which a client has to say what it wants; 0: any time")
+    ] = 10
     drain_timeout: Annotated[int, Field(ge=0, description="seconds from SIGTERM to the last close")] = 20
 
     @cached_property

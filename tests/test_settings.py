@@ -33,6 +33,7 @@ WRONG = {
     "CHAT_RATE_LIMIT": ("-1", "fast"),
     "CHAT_RATE_BURST": ("0",),
     "CHAT_MAX_CONNECTIONS": ("-1",),
+    "CHAT_HANDSHAKE_TIMEOUT": ("-1", "nan"),
     "CHAT_SEND_BUFFER_BYTES": ("-1", "12"),
     "CHAT_HEARTBEAT": ("-1", "inf"),
     "CHAT_PONG_TIMEOUT": ("0", "nan"),

@@ -102,3 +102,22 @@ async def test_a_full_worker_lets_nobody_in_and_somebody_when_one_leaves(server:
             assert (await http.get("/healthz")).status_code == 200
     async with join(server, "e"):
         pass
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /items/tea/ws HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\n\r\nGET /"]
+)
+async def test_whoever_does_not_say_what_it_wants_is_let_go(said: bytes) -> None:
+    """A hundred at once, without harm to anybody else."""
+    async with ChatServer(CHAT_HANDSHAKE_TIMEOUT="1") as server, join(server, "tea") as ada:
+        slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(100)]
+        for _, writer in slow:
+            writer.write(said)
+        await ada.say("hello")
+        async with asyncio.timeout(PATIENCE):
+            answers = [await reader.read() for reader, _ in slow]
+        assert all(answer.endswith(b"Content-Length: 0\r\n\r\n") and b" 408 " in answer for answer in answers)
+        for _, writer in slow:
+            writer.close()
+        await asyncio.sleep(1.5)
+        await ada.say("still here")

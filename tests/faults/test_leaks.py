@@ -14,7 +14,9 @@ from tests.servers import ChatServer, RedisServer, until
 ROOMS = 50
 
 
-either_server = pytest.mark.parametrize("plain", [False, True], ids=["chat serve", "uvicorn"])
+either_server = pytest.mark.parametrize(
+    "plain", [pytest.param(False, id="chat serve"), pytest.param(True, id="uvicorn", marks=pytest.mark.slow)]
+)
 
 
 @either_server

@@ -1,10 +1,10 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/var/cache/pip
 # /venv goes into the image and is filled from outside, so it holds neither pip nor the build backend.
 RUN python -m venv /build && python -m venv --without-pip /venv
 COPY requirements.lock requirements-build.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /build/bin/pip install --quiet --require-hashes --requirement requirements-build.lock \
     && /build/bin/pip --python /venv/bin/python install --quiet --require-hashes --requirement requirements.lock
 COPY . .

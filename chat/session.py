@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import assert_never
@@ -136,33 +137,46 @@ class Greeter:
         )
 
 
-class JsonSession:
-    """Speaks `chat.v1` with one client."""
+class Session(ABC):
+    """Takes what one client sends, frame by frame, within what a client may send."""
 
     def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
         self._connection = connection
         self._settings = settings
         self._access = access
         self._pace = _pace(settings)
-        self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
 
     async def run(self) -> None:
-        """Carry out what the client sends, one command after the other, until it leaves or makes no sense."""
+        """Carry out one frame after the other, until the client leaves or has to."""
         connection = self._connection
         async for frame in connection:
             if _too_large(frame, self._settings):
                 connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
-                continue
-            if (wait := self._pace()) is None:
+            elif (wait := self._pace()) is None:
                 connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
-                continue
-            try:
-                await self._obey(frame, wait)
-            except InvalidCommand as error:
-                self._complain(error.code, str(error), id=error.id)
-                if error.fatal:
-                    connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
-            await connection.writable()
+            else:
+                await self._take(frame, wait)
+                await connection.writable()
+
+    @abstractmethod
+    async def _take(self, frame: str | bytes, wait: float) -> None:
+        """Carry out a frame, or complain of it; `wait`: by how many seconds it came too early."""
+
+
+class JsonSession(Session):
+    """Speaks `chat.v1` with one client."""
+
+    def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
+        super().__init__(connection, settings, access)
+        self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
+
+    async def _take(self, frame: str | bytes, wait: float) -> None:
+        try:
+            await self._obey(frame, wait)
+        except InvalidCommand as error:
+            self._complain(error.code, str(error), id=error.id)
+            if error.fatal:
+                self._connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
 
     async def _obey(self, frame: str | bytes, wait: float) -> None:
         if isinstance(frame, bytes):
@@ -261,37 +275,21 @@ class JsonSession:
         )
 
 
-class PlainSession:
+class PlainSession(Session):
     """Speaks the tutorial's plain text with one client: whatever it sends is a message."""
 
-    def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
-        self._connection = connection
-        self._settings = settings
-        self._access = access
-        self._pace = _pace(settings)
-
-    async def run(self) -> None:
-        """Publish what the client sends until it leaves."""
-        connection = self._connection
-        async for frame in connection:
-            if _too_large(frame, self._settings):
-                connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
-                continue
-            if (wait := self._pace()) is None:
-                connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
-                continue
-            if wait:
-                self._complain(ErrorCode.RATE_LIMITED, f"{TOO_MUCH}; try again in {wait:.1f} s")
-                continue
-            try:
-                await self._publish(frame)
-            except InvalidCommand as error:
-                self._complain(error.code, str(error))
-            except BrokerUnavailable as error:
-                self._complain(ErrorCode.UNAVAILABLE, str(error))
-            except Forbidden as error:
-                self._complain(ErrorCode.FORBIDDEN, str(error))
-            await connection.writable()
+    async def _take(self, frame: str | bytes, wait: float) -> None:
+        if wait:
+            self._complain(ErrorCode.RATE_LIMITED, f"{TOO_MUCH}; try again in {wait:.1f} s")
+            return
+        try:
+            await self._publish(frame)
+        except InvalidCommand as error:
+            self._complain(error.code, str(error))
+        except BrokerUnavailable as error:
+            self._complain(ErrorCode.UNAVAILABLE, str(error))
+        except Forbidden as error:
+            self._complain(ErrorCode.FORBIDDEN, str(error))
 
     async def _publish(self, frame: str | bytes) -> None:
         if self._access is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from chat.exceptions import ForeignPayload
-from chat.protocol import User, decode_body
+from chat.protocol import MAX_OFFSET, User, decode_body
 
 
 class Publication:
@@ -72,7 +72,7 @@ class Position(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Return the position that is written `epoch:offset`; raises `ValueError`."""
         epoch, _, offset = text.rpartition(":")
-        if not epoch or not offset.isascii() or not offset.isdecimal() or len(offset) > 15:
+        if not epoch or not offset.isascii() or not offset.isdecimal() or len(offset) > len(str(MAX_OFFSET)):
             raise ValueError(f"a position is epoch:offset, as in welcome and message, not {text[:64]!r}")
         return cls(epoch, int(offset))
 

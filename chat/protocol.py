@@ -21,6 +21,7 @@ SUBPROTOCOL: Final = "chat.v1"
 DEFAULT_PAGE: Final = 50  # messages that `history` returns unless told otherwise, and that are replayed at a join
 MAX_DEPTH: Final = 100  # of `data`; how much deeper msgspec can read depends on the stack it is called on
 MAX_PAGE: Final = 200  # messages that can be asked for at once
+MAX_OFFSET: Final = 10**15 - 1  # the largest that can be asked about: every client and every broker can count so far
 LISTED_MEMBERS: Final = 200  # people; in a room with more of them, only their number is told
 
 MessageId = Annotated[str, Meta(min_length=1, max_length=64, description="chosen by the client, best a UUID")]
@@ -98,8 +99,8 @@ class History(Struct, tag="history"):
     """Ask for messages: the newest, or those next to an offset on one side; it is exclusive."""
 
     id: MessageId
-    before: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
-    after: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    before: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] | UnsetType = UNSET
+    after: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
 
 

@@ -111,6 +111,13 @@ def test_content_of_a_wrong_kind_is_an_error_with_the_commands_id(fields: dict[s
     assert (error.id, error.code, error.fatal) == ("mine", ErrorCode.MALFORMED, False)
 
 
+@pytest.mark.parametrize("bound", ["before", "after"])
+def test_an_offset_has_a_size_that_everybody_can_count(bound: str) -> None:
+    """No more is handed to a broker, which would not know what to do with it."""
+    assert decode(command(type="history", id="mine", **{bound: 10**15 - 1}))
+    assert complaint(command(type="history", id="mine", **{bound: 10**15})).id == "mine"
+
+
 def test_history_takes_one_bound() -> None:
     """Before and after together make no page."""
     error = complaint(command(type="history", id="mine", before=5, after=1))

@@ -11,13 +11,13 @@ from msgspec import UNSET, Raw, Struct
 from chat import protocol
 from chat.dependencies import get_author, get_manager, get_reader, get_room
 from chat.manager import ConnectionManager
-from chat.protocol import DEFAULT_PAGE, MAX_PAGE, CloseCode, Content, Message, User
+from chat.protocol import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, CloseCode, Content, Message, User
 
 router = APIRouter(tags=["rooms"])
 
 Manager = Annotated[ConnectionManager, Depends(get_manager)]
 RoomName = Annotated[str, Depends(get_room)]
-Offset = Annotated[int | None, Query(ge=0, description="an offset, exclusive")]
+Offset = Annotated[int | None, Query(ge=0, le=MAX_OFFSET, description="an offset, exclusive")]
 
 
 class Published(Struct):

@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.exceptions import WebSocketRequestValidationError
-from starlette.exceptions import WebSocketException  # FastAPI's is a subclass of it
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException, WebSocketException  # FastAPI's are subclasses of them
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import __version__, logs, revocations
 from chat.auth import Authenticator
+from chat.bodies import LimitedBodies
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
 from chat.manager import Authorize, ConnectionManager
-from chat.refusal import refuse, refuse_error, refuse_parameters
+from chat.refusal import refuse, refuse_body, refuse_error, refuse_parameters, refuse_request
 from chat.routes import descriptions, events, messages, operations, page, sessions, websocket
 from chat.settings import Settings
 
@@ -44,10 +45,13 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
     app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=lifespan)
     app.state.manager = manager
     app.state.authenticator = authenticator
+    app.add_middleware(LimitedBodies, limit=settings.max_frame_bytes)
     app.add_middleware(CarefulHeaders)
     app.add_middleware(StartsOrSaysWhy)
     app.add_exception_handler(WebSocketException, refuse)  # type: ignore[arg-type]
     app.add_exception_handler(WebSocketRequestValidationError, refuse_parameters)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, refuse_request)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, refuse_body)  # type: ignore[arg-type]
     app.add_exception_handler(ChatError, refuse_error)  # type: ignore[arg-type]
     app.include_router(page.router)
     app.include_router(websocket.router)

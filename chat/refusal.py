@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from fastapi import Request, Response, WebSocket, WebSocketException
-from fastapi.exception_handlers import websocket_request_validation_exception_handler
-from fastapi.exceptions import WebSocketRequestValidationError
+from fastapi.exception_handlers import http_exception_handler, websocket_request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from chat import metrics
 from chat.exceptions import BrokerUnavailable, ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
 from chat.protocol import SUBPROTOCOL, CloseCode
+
+
+class Refusal(BaseModel):
+    """Why something was not done."""
+
+    code: int = Field(description="as a WebSocket would be closed")
+    message: str = Field(description="a sentence for people")
+
+
+MEANINGS = {
+    CloseCode.UNAUTHENTICATED: "no credential, or one that is not good",
+    CloseCode.FORBIDDEN: "the credential does not allow it, or does not count from this origin",
+    CloseCode.TOO_LARGE: "the body has more than `CHAT_MAX_FRAME_BYTES`",
+    CloseCode.MALFORMED: "the room, the query, a header or the body is malformed",
+    CloseCode.TOO_MANY_CONNECTIONS: "too many at once; come back after `Retry-After` seconds",
+    CloseCode.UNAVAILABLE: "cannot be done now; come back after `Retry-After` seconds",
+}
+
+
+def refusals(*codes: CloseCode) -> dict[int | str, dict[str, Any]]:
+    """Return what a route's `responses` say of the refusals that it can answer with."""
+    return {code.http_status: {"model": Refusal, "description": MEANINGS[code]} for code in codes}
 
 
 async def refuse(connection: Request | WebSocket, error: WebSocketException) -> Response | None:
@@ -47,8 +74,25 @@ async def refuse_parameters(websocket: WebSocket, error: WebSocketRequestValidat
     if SUBPROTOCOL not in websocket.scope["subprotocols"]:
         await websocket_request_validation_exception_handler(websocket, error)
         return
-    details = "; ".join(f"{detail['loc'][-1]}: {detail['msg']}" for detail in error.errors())
-    await _refuse_handshake(websocket, WebSocketException(CloseCode.MALFORMED, details))
+    await _refuse_handshake(websocket, WebSocketException(CloseCode.MALFORMED, _details(error.errors())))
+
+
+async def refuse_request(request: Request, error: RequestValidationError) -> Response:
+    """Refuse a query, a header or a body that cannot be read.
+
+    What was sent is not repeated: it may hold a token, or something that cannot be written as JSON.
+    """
+    return _answer(CloseCode.MALFORMED, _details(error.errors()))
+
+
+async def refuse_body(request: Request, error: HTTPException) -> Response:
+    """Refuse a body that is too large, or is not even JSON."""
+    code = {400: CloseCode.MALFORMED, 413: CloseCode.TOO_LARGE}.get(error.status_code)
+    return await http_exception_handler(request, error) if code is None else _answer(code, error.detail)
+
+
+def _details(errors: Iterable[Any]) -> str:
+    return "; ".join(f"{detail['loc'][-1]}: {detail['msg']}" for detail in errors)
 
 
 async def refuse_error(request: Request, error: ChatError) -> Response:

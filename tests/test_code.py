@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames backoff rate_limit metrics headers rights
+    exceptions frames backoff rate_limit metrics headers bodies rights
     settings names protocol logs
     events plain_text roster jwks asyncapi
     recovery tail codec revocations
@@ -30,7 +30,7 @@ LAYERS = """
     told
     attendance delivery
     room
-    presence
+    presence admission
     manager
     refusal
     session dependencies
@@ -50,7 +50,7 @@ ONLY = {
     "broadcaster": {"broker"},
     "uvicorn": {"server"},
     "fastapi": {"manager", "session", "dependencies", "refusal", "routes", "app"},
-    "starlette": {"manager", "session", "dependencies", "refusal", "routes", "app", "logs", "headers"},
+    "starlette": {"manager", "session", "dependencies", "refusal", "routes", "app", "logs", "headers", "bodies"},
 }
 
 

@@ -15,7 +15,8 @@ from chat.dependencies import get_access, get_manager, get_room, malformed_if
 from chat.events import Position
 from chat.frames import Payload
 from chat.manager import ConnectionManager
-from chat.protocol import DEFAULT_PAGE, MAX_PAGE
+from chat.protocol import DEFAULT_PAGE, MAX_PAGE, CloseCode
+from chat.refusal import refusals
 from chat.session import Greeter
 from chat.transport import EVENT_STREAM, STOPPING, Transport
 
@@ -28,7 +29,10 @@ COMMENT = Payload(b": still here\n\n")  # keeps proxies from closing a silent st
 @router.get(
     "/items/{item_id:path}/events",
     response_class=Response,
-    responses={200: {"description": "the events of chat.v1", "content": {"text/event-stream": {}}}},
+    responses={
+        200: {"description": "the events of chat.v1", "content": {"text/event-stream": {}}},
+        **refusals(CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.MALFORMED, CloseCode.UNAVAILABLE),
+    },
 )
 async def events(
     request: Request,
@@ -70,6 +74,7 @@ class _Stream(Response):
             self._room,
             accept,
             user=self._access.identity.user,
+            address=scope["client"][0] if scope.get("client") else None,
             codec=CODEC,
             since=self._since,
             newest=self._newest,

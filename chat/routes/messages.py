@@ -12,11 +12,13 @@ from chat import protocol
 from chat.dependencies import get_author, get_manager, get_reader, get_room
 from chat.manager import ConnectionManager
 from chat.protocol import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, CloseCode, Content, Message, User
+from chat.refusal import refusals
 
 router = APIRouter(tags=["rooms"])
 
 Manager = Annotated[ConnectionManager, Depends(get_manager)]
 RoomName = Annotated[str, Depends(get_room)]
+REFUSED_BY = (CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.MALFORMED, CloseCode.UNAVAILABLE)
 Offset = Annotated[int | None, Query(ge=0, le=MAX_OFFSET, description="an offset, exclusive")]
 
 
@@ -71,6 +73,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     responses={
         201: _described(Published, "said"),
         200: _described(Published, "was said before, with the same Idempotency-Key"),
+        **refusals(CloseCode.TOO_LARGE, *REFUSED_BY),
     },
     openapi_extra={"requestBody": {"required": True, "content": _schema(Content)}},
 )
@@ -82,7 +85,7 @@ async def publish(
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=64)] = None,
 ) -> Response:
     """Say something: exactly one of `text`, `data` and `binary`."""
-    content = protocol.decode_content(await _body(request, limit=manager.settings.max_frame_bytes))
+    content = protocol.decode_content(await request.body())
     protocol.check(content, text_length=manager.settings.max_text_length)
     id = idempotency_key or protocol.new_id()
     receipt = await manager.publish(
@@ -101,7 +104,7 @@ async def publish(
     "/items/{item_id:path}/messages",
     response_class=Response,
     dependencies=[Depends(get_reader)],
-    responses={200: _described(MessagePage, "a page")},
+    responses={200: _described(MessagePage, "a page"), **refusals(*REFUSED_BY)},
 )
 async def history(
     manager: Manager,
@@ -123,20 +126,11 @@ async def history(
     "/items/{item_id:path}/members",
     response_class=Response,
     dependencies=[Depends(get_reader)],
-    responses={200: _described(MemberPage, "who is here")},
+    responses={200: _described(MemberPage, "who is here"), **refusals(*REFUSED_BY)},
 )
 async def members(manager: Manager, room: RoomName) -> Response:
     """See who is here, over all workers."""
     return _json(MemberPage(*await manager.members(room)))
-
-
-async def _body(request: Request, *, limit: int) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit > 0:
-            raise WebSocketException(CloseCode.TOO_LARGE, f"the body has more than {limit} bytes")
-    return body
 
 
 def _json(value: Any, *, status: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from typing import Annotated, Self
@@ -14,6 +15,8 @@ from chat.auth import Authenticator, Identity, user_id
 from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own
 from chat.exceptions import ChatError, Forbidden, InvalidCredential
 from chat.manager import ConnectionManager
+from chat.protocol import CloseCode
+from chat.refusal import refusals
 from chat.revocations import LOG, Revocation
 from chat.rights import Action, Rights
 
@@ -22,6 +25,16 @@ router = APIRouter(tags=["who may enter"])
 COOKIE = "session"
 LONGEST_COOKIE = 3800  # characters; browsers drop what has more than 4096 with name and attributes
 GUEST = "guest-"  # what the ids of guests begin with
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say half a character; UTF-8 cannot
+
+REFUSED_BY = (
+    CloseCode.UNAUTHENTICATED,
+    CloseCode.FORBIDDEN,
+    CloseCode.TOO_LARGE,
+    CloseCode.MALFORMED,
+    CloseCode.UNAVAILABLE,
+)
 
 Manager = Annotated[ConnectionManager, Depends(get_manager)]
 Auth = Annotated[Authenticator, Depends(get_authenticator)]
@@ -60,6 +73,8 @@ class Revoked(BaseModel):
     def says_something(self) -> Self:
         if self.user is None and self.token is None:
             raise ValueError("say user or token")
+        if _SURROGATE.search(f"{self.user}{self.token}"):
+            raise ValueError("half a character is none")
         return self
 
 
@@ -77,7 +92,7 @@ class Token(BaseModel):
     expires: Annotated[str, Field(description="ISO 8601, UTC")]
 
 
-@router.post("/session", status_code=201, dependencies=[Depends(from_here)])
+@router.post("/session", status_code=201, dependencies=[Depends(from_here)], responses=refusals(*REFUSED_BY))
 async def sign_in(request: Request, response: Response, wish: SignIn, manager: Manager, auth: Auth) -> Session:
     """Become a guest under a name, or put a token into the session cookie."""
     if wish.token is not None:
@@ -120,13 +135,13 @@ async def who_am_i(request: Request, response: Response, auth: Auth) -> Session:
     return _session(auth, await _whoever(request, auth))
 
 
-@router.delete("/session", status_code=204, dependencies=[Depends(from_here)])
+@router.delete("/session", status_code=204, dependencies=[Depends(from_here)], responses=refusals(CloseCode.FORBIDDEN))
 async def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie. Sockets that are open stay so until the session expires or is revoked."""
     response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=request.url.scheme == "https")
 
 
-@router.post("/revocations", status_code=204, dependencies=[Depends(from_here)])
+@router.post("/revocations", status_code=204, dependencies=[Depends(from_here)], responses=refusals(*REFUSED_BY))
 async def revoke(wish: Revoked, manager: Manager, identity: Annotated[Identity, Depends(get_identity)]) -> None:
     """Let a person's tokens, or one token, count no more, and end what they opened on every worker; for admins."""
     if not identity.admin:
@@ -137,7 +152,7 @@ async def revoke(wish: Revoked, manager: Manager, identity: Annotated[Identity, 
     await manager.note(LOG, revocation, user=identity.user)
 
 
-@router.post("/tokens", status_code=201, dependencies=[Depends(from_here)])
+@router.post("/tokens", status_code=201, dependencies=[Depends(from_here)], responses=refusals(*REFUSED_BY))
 async def make_token(
     response: Response,
     manager: Manager,

@@ -116,7 +116,9 @@ async def test_members_are_people(server: ChatServer, http: httpx.AsyncClient, r
     assert answer.json() == {"members": [{"id": grace.id, "name": "Grace"}], "count": 1}
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"before": -1}, {"before": 1, "after": 1}, {"after": 10**15}])
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 201}, {"before": -1}, {"before": 1, "after": 1}, {"after": 10**15}]
+)
 async def test_a_wrong_page_is_refused(http: httpx.AsyncClient, room: str, query: dict[str, int]) -> None:
     """422."""
     assert (await http.get(f"/items/{room}/messages", params={**ADA, **query})).status_code == 422

@@ -6,8 +6,10 @@ ChatError
 ├── InvalidCommand          a client's command that does not keep to the protocol
 ├── InvalidCredential       a token that is not signed, expired or otherwise not good
 ├── Forbidden               a good credential that does not allow this
+├── TooManyConnections      of one person, or from one address
 ├── CredentialsUnavailable  it cannot be told now whether a credential is good
 ├── ConnectionClosed        the member has left; there is nobody to send to
+├── LoadRefused             a server does not take the load that `chat bench` puts on it
 └── BrokerError
     ├── BrokerUnavailable   the broker cannot be reached now; trying again makes sense
     └── ForeignPayload      something on our channel that we did not put there
@@ -50,8 +52,16 @@ class Forbidden(ChatError):
     """A person who is known may not do this."""
 
 
+class TooManyConnections(ChatError):
+    """One person, or one address, has as many open as are allowed; trying again later makes sense."""
+
+
 class CredentialsUnavailable(ChatError):
     """It cannot be told now whether a credential is good; trying again makes sense."""
+
+
+class LoadRefused(ChatError):
+    """A server does not take the load that `chat bench` puts on it; says what to set."""
 
 
 class BrokerError(ChatError):

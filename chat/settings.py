@@ -120,6 +120,12 @@ class Settings(BaseSettings):
     rate_limit: Annotated[int, Field(ge=0, description="commands per second and connection; 0: no limit")] = 20
     rate_burst: Annotated[int, Field(ge=1, description="commands that a connection may send at once")] = 40
     max_connections: Annotated[int, Field(ge=0, description="connections per worker; 0: no limit")] = 50000
+    max_connections_per_user: Annotated[
+        int, Field(ge=0, description="connections of one person, over all workers; 0: no limit")
+    ] = 20
+    max_connections_per_address: Annotated[
+        int, Field(ge=0, description="connections from one address, over all workers; 0: no limit")
+    ] = 200
     send_buffer_bytes: Annotated[
         int,
         Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list"),

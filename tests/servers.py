@@ -31,6 +31,11 @@ from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 30.0  # seconds that anything may take on a busy machine
+NO_LIMITS = {
+    "CHAT_RATE_LIMIT": "0",
+    "CHAT_MAX_CONNECTIONS_PER_USER": "0",
+    "CHAT_MAX_CONNECTIONS_PER_ADDRESS": "0",
+}
 
 
 def free_port() -> int:
@@ -175,8 +180,8 @@ class ChatServer(Process):
     """The service as people run it: `chat serve`, or with `plain=True` `uvicorn chat.main:app`.
 
     `settings` are its environment: `ChatServer(workers=2, CHAT_BROKER_URL=redis.url)`. Nothing else called CHAT_…
-    reaches it. There is no rate limit unless they set one. `wait=False` returns at once, for a server that is
-    expected not to start.
+    reaches it. There is no rate limit, nor one of connections per person or address, unless they set one.
+    `wait=False` returns at once, for a server that is expected not to start.
     """
 
     def __init__(
@@ -199,7 +204,7 @@ class ChatServer(Process):
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("CHAT_", "PROMETHEUS_", "WEB_"))
         }
-        self._env = {**clean, "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1", "CHAT_RATE_LIMIT": "0", **settings}
+        self._env = {**clean, "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1", **NO_LIMITS, **settings}
 
     async def __aenter__(self) -> Self:
         try:

@@ -23,11 +23,23 @@ BEAT = 2.0  # seconds between two signs of life of a worker
 BEATS_MISSED = 8.0  # seconds without one after which a worker counts as gone
 
 
+BEATS_LATE = 5.0  # seconds without one after which its seats do not count: its members are coming back to the others
+
+
 class Beat(NamedTuple):
     """Which workers live, and whether the one that asked had been taken for gone."""
 
     live: set[str]
     was_gone: bool
+    reconnected: bool = False  # since the last sign of life: what was noted before may be lost
+
+
+class Quota(NamedTuple):
+    """How many sockets something, such as a person, may have open at once, over all workers."""
+
+    name: str
+    limit: int
+    held: int  # by the worker that asks, as far as it knows
 
 
 class Broker(ABC):
@@ -119,6 +131,29 @@ class Broker(ABC):
     @abstractmethod
     async def beat(self, worker: str) -> Beat:
         """Show that a worker lives, and return which do; to be called every `BEAT` seconds."""
+
+    # --- how many sockets are open ---
+
+    @abstractmethod
+    async def claim(self, worker: str, quotas: Sequence[Quota]) -> Quota | None:
+        """Take a seat in each of some quotas, or in none of them; returns the one that is full, if one is.
+
+        Never more than the limit are taken, over all workers, however many ask at once. The seats count until they are
+        given back, or the worker shows no more that it lives; it must have done so before. What was noted of a quota
+        is forgotten an hour after the last claim or restatement. Cancellation: it may or may not have happened, and
+        `restate` settles it.
+        """
+
+    @abstractmethod
+    async def vacate(self, worker: str, seats: Mapping[str, int]) -> None:
+        """Give back so many seats in each quota."""
+
+    @abstractmethod
+    async def restate(self, worker: str, seats: Mapping[str, int]) -> None:
+        """Note how many seats the worker has in each quota, whatever was noted before.
+
+        Sent before this returns to the event loop, so behind the worker's claims before it and ahead of those after it.
+        """
 
 
 def new_epoch() -> str:

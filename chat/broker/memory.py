@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from broadcaster._backends.memory import MemoryBackend
 
 from chat import protocol
 from chat.broker import sole_worker
-from chat.broker.base import Beat, Broker, new_epoch
+from chat.broker.base import Beat, Broker, Quota, new_epoch
 from chat.events import Page, Position, Publication, Receipt, Signal
 from chat.protocol import User
 from chat.roster import PEOPLE, People
@@ -29,6 +29,7 @@ class MemoryBroker(Broker):
         """Start; raises `SettingsError` if the server runs this app in several workers."""
         sole_worker.claim()
         self._people.clear()
+        self._seats.clear()
         await super().connect()
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
@@ -36,6 +37,7 @@ class MemoryBroker(Broker):
         self._clock = clock
         self._logs: dict[str, _Log] = {}
         self._people: dict[str, dict[str, tuple[str, User]]] = {}  # by room and user id
+        self._seats: Counter[str] = Counter()  # taken, by quota
         self._until_sweep = SWEEP_EVERY
 
     def backend(self) -> MemoryBackend:
@@ -98,6 +100,22 @@ class MemoryBroker(Broker):
 
     async def beat(self, worker: str) -> Beat:
         return Beat({worker}, was_gone=False)
+
+    async def claim(self, worker: str, quotas: Sequence[Quota]) -> Quota | None:
+        for quota in quotas:
+            if self._seats[quota.name] >= quota.limit:
+                return quota
+        self._seats.update(quota.name for quota in quotas)
+        return None
+
+    async def vacate(self, worker: str, seats: Mapping[str, int]) -> None:
+        await self.restate(worker, {name: self._seats[name] - count for name, count in seats.items()})
+
+    async def restate(self, worker: str, seats: Mapping[str, int]) -> None:
+        for name, count in seats.items():
+            self._seats[name] = count
+            if count <= 0:
+                del self._seats[name]
 
     def _log(self, room: str) -> _Log:
         log = self._logs.get(room)

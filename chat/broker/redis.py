@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from itertools import chain
@@ -18,7 +18,7 @@ from broadcaster._base import Event
 from chat import metrics, protocol
 from chat.backoff import delays
 from chat.broker.address import Address
-from chat.broker.base import BEATS_MISSED, Beat, Broker, new_epoch
+from chat.broker.base import BEATS_LATE, BEATS_MISSED, Beat, Broker, Quota, new_epoch
 from chat.broker.resp import RedisConnection, RedisError
 from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
@@ -29,6 +29,7 @@ from chat.settings import Settings
 logger = logging.getLogger("chat.broker")
 
 HEAD_TTL = 30 * 86400  # seconds that an unused room's epoch and offset outlive its last use
+QUOTA_TTL = 3600  # seconds that what is noted of a quota outlives its last use
 PULSE = 1.0  # seconds between two publishes to oneself
 RETRY_FIRST, RETRY_MOST = 0.05, 0.8  # seconds; small, because members must have everything within 2 s of its return
 SUBSCRIBE_AT_ONCE = 1000  # channels in one command when the subscriptions are made again
@@ -53,6 +54,8 @@ class Script:
 PUBLISH = Script("publish.lua")
 POSITION = Script("position.lua")
 BEAT = Script("beat.lua")
+CLAIM = Script("claim.lua")
+VACATE = Script("vacate.lua")
 
 
 class RedisBackend(BroadcastBackend):
@@ -250,6 +253,9 @@ class RedisBroker(Broker):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._prefix = settings.broker_prefix
+        # Quotas are on the same node of a cluster as the workers who have seats in them. No room is called so.
+        self._workers = f"{self._prefix}:{{!workers}}"
+        self._beat_by: RedisConnection | None = None  # by which the last sign of life went
         self._redis = self.backend()
 
     @property
@@ -338,7 +344,7 @@ class RedisBroker(Broker):
         link = self._redis.link()
         # The workers second: each shows that it lives before it enters anybody.
         reply = asyncio.gather(
-            link.call("HGETALL", f"{self.channel(room)}:people"), link.call("ZRANGE", f"{self._prefix}:workers", 0, -1)
+            link.call("HGETALL", f"{self.channel(room)}:people"), link.call("ZRANGE", self._workers, 0, -1)
         )
         fields, workers = await self._call(reply)
         live = {worker.decode() for worker in workers}
@@ -350,10 +356,35 @@ class RedisBroker(Broker):
         return entries
 
     async def beat(self, worker: str) -> Beat:
-        known, workers = await self._call(
-            BEAT.call(self._redis.link(), (f"{self._prefix}:workers",), worker, f"{BEATS_MISSED:.0f}")
-        )
-        return Beat({live.decode() for live in workers}, was_gone=not known)
+        link = self._redis.link()
+        known, workers = await self._call(BEAT.call(link, (self._workers,), worker, f"{BEATS_MISSED:.0f}"))
+        reconnected, self._beat_by = link is not self._beat_by, link
+        return Beat({live.decode() for live in workers}, was_gone=not known, reconnected=reconnected)
+
+    async def claim(self, worker: str, quotas: Sequence[Quota]) -> Quota | None:
+        keys = (self._workers, *[self._quota(quota.name) for quota in quotas])
+        counts = chain.from_iterable((quota.limit, quota.held) for quota in quotas)
+        late = f"{BEATS_LATE:.0f}"
+        full = await self._call(CLAIM.call(self._redis.link(), keys, worker, late, QUOTA_TTL, *counts))
+        return quotas[full - 1] if full else None
+
+    async def vacate(self, worker: str, seats: Mapping[str, int]) -> None:
+        keys = tuple(self._quota(name) for name in seats)
+        await self._call(VACATE.call(self._redis.link(), keys, worker, *seats.values()))
+
+    async def restate(self, worker: str, seats: Mapping[str, int]) -> None:
+        link = self._redis.link()
+        replies = []
+        for name, number in seats.items():
+            key = self._quota(name)
+            if number:
+                replies += [link.call("HSET", key, worker, number), link.call("EXPIRE", key, QUOTA_TTL)]
+            else:
+                replies.append(link.call("HDEL", key, worker))
+        await self._call(asyncio.gather(*replies))
+
+    def _quota(self, name: str) -> str:
+        return f"{self._workers}:{name}"
 
     async def _call(self, reply: Awaitable[Any]) -> Any:
         try:

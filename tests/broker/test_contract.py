@@ -11,6 +11,7 @@ import pytest
 
 from chat import protocol
 from chat.broker import Broker
+from chat.broker.base import Quota
 from chat.events import Event, Page, Publication, Signal
 from tests.broker.conftest import Open
 from tests.publications import ADA
@@ -339,3 +340,41 @@ async def test_a_cancelled_subscriber_leaves_nothing_behind(broker: Broker) -> N
     async with broker.subscribe("room") as next_event:
         await broker.publish("room", body())
         assert len(await publications(next_event, 1)) == 1
+
+
+# --- how many sockets are open ---
+
+
+def quota(limit: int = 3, *, held: int = 0, name: str = "user:ada") -> Quota:
+    return Quota(name, limit, held)
+
+
+async def test_no_more_seats_are_taken_than_there_are(broker: Broker) -> None:
+    """However many ask at once; whoever gives one back makes room for one."""
+    await broker.beat("w")
+    answers = await asyncio.gather(*(broker.claim("w", [quota()]) for _ in range(10)))
+    assert answers.count(None) == 3
+    assert answers.count(quota()) == 7
+    await broker.vacate("w", {"user:ada": 2})
+    assert [await broker.claim("w", [quota(held=n)]) for n in (1, 2, 3)] == [None, None, quota(held=3)]
+
+
+async def test_all_seats_are_taken_or_none(broker: Broker) -> None:
+    """Who is refused in one quota takes nothing from another."""
+    await broker.beat("w")
+    person, address = quota(name="user:ada"), quota(1, name="address:192.0.2.1")
+    assert await broker.claim("w", [person, address]) is None
+    assert [await broker.claim("w", [person, address]) for _ in range(5)] == [address] * 5
+    assert [await broker.claim("w", [person]) for _ in range(3)] == [None, None, person]
+
+
+async def test_seats_can_be_restated(broker: Broker) -> None:
+    """Whatever was noted before."""
+    await broker.beat("w")
+    for _ in range(3):
+        await broker.claim("w", [quota()])
+    await broker.restate("w", {"user:ada": 2, "user:bob": 3})
+    assert [await broker.claim("w", [quota(held=n)]) for n in (2, 3)] == [None, quota(held=3)]
+    assert await broker.claim("w", [quota(name="user:bob")]) is not None
+    await broker.restate("w", {"user:ada": 0})
+    assert await broker.claim("w", [quota()]) is None

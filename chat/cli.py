@@ -1,4 +1,4 @@
-"""The command line: `chat serve`, `chat token`."""
+"""The command line: `chat serve`, `chat token`, `chat bench`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from chat import __version__
 from chat.auth import Authenticator
+from chat.bench import command as bench
 from chat.exceptions import ChatError
 from chat.rights import EVERYTHING, Action, Rights
 from chat.server import serve
@@ -16,16 +17,16 @@ from chat.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 something is wrong with what was asked for."""
+    """Run a command; returns the exit code: 0 done, 2 something is wrong with what was asked for, else its own."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        code: int | None = options.run(options)
     except ChatError as error:
         print(f"chat: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--admin", action="store_true", help="allows to revoke tokens")
     token.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="how long it is good (default: 3600)")
     token.set_defaults(run=_token)
+    benching = commands.add_parser("bench", help="put a running server under load, and check what comes back")
+    bench.add_options(benching)
+    benching.set_defaults(run=bench.run)
     return parser
 
 

@@ -36,8 +36,8 @@ LAYERS = """
     session dependencies
     routes
     app
-    main server client testing
-    cli bench
+    main server client testing bench
+    cli
 """
 PURE = (
     "exceptions frames rights names backoff rate_limit protocol events plain_text roster "

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException, WebSocketException  # FastAPI's are subclasses of them
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat import __version__, logs, revocations
+from chat import __version__, logs
 from chat.auth import Authenticator
 from chat.bodies import LimitedBodies
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
 from chat.manager import Authorize, ConnectionManager
 from chat.refusal import refuse, refuse_body, refuse_error, refuse_parameters, refuse_request
+from chat.revocations import LOG, Revocations
 from chat.routes import descriptions, events, messages, operations, page, sessions, websocket
 from chat.settings import Settings
 
 logger = logging.getLogger("chat.app")
+
+START_TIMEOUT = 10.0  # seconds that the log of what was revoked may take to read before the worker starts all the same
 
 
 def create_app(settings: Settings | None = None, *, authorize: Authorize | None = None) -> FastAPI:
@@ -39,7 +43,7 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
             logger.warning("open mode: whoever shows any token is let in; set CHAT_SECRET_KEY or CHAT_JWKS_URL")
         async with manager:
             if authenticator.signed:
-                manager.listen(revocations.LOG, authenticator.revocations.take)
+                await _learn(authenticator.revocations, manager)
             yield
 
     app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=lifespan)
@@ -63,6 +67,21 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
     app.mount("/static", page.files, name="static")
     logs.protect()
     return app
+
+
+async def _learn(revoked: Revocations, manager: ConnectionManager) -> None:
+    """Learn what was revoked before anybody is let in, by this worker too; if the broker is away, once it is back."""
+    read = asyncio.Event()
+
+    def caught_up() -> None:
+        revoked.known = True
+        read.set()
+
+    revoked.known = False
+    manager.listen(LOG, revoked.take, caught_up=caught_up)
+    if manager.ready:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(read.wait(), START_TIMEOUT)
 
 
 class StartsOrSaysWhy:

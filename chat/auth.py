@@ -14,7 +14,7 @@ import jwt
 from jwt.exceptions import ExpiredSignatureError, ImmatureSignatureError, InvalidTokenError
 
 from chat import names
-from chat.exceptions import InvalidCredential, InvalidName, SettingsError
+from chat.exceptions import CredentialsUnavailable, InvalidCredential, InvalidName, SettingsError
 from chat.jwks import KeySet
 from chat.protocol import User
 from chat.revocations import Revocations
@@ -82,6 +82,11 @@ class Authenticator:
             raise SettingsError("CHAT_JWKS_AUDIENCE and CHAT_JWKS_ISSUER are about tokens by the keys at CHAT_JWKS_URL")
         if settings.guests and not self._secrets:
             raise SettingsError("CHAT_GUESTS needs CHAT_SECRET_KEY, to sign what guests are let in by")
+        if self.signed and 0 < settings.revocation_ttl < max(settings.session_ttl, settings.token_ttl):
+            raise SettingsError(
+                f"CHAT_REVOCATION_TTL is {settings.revocation_ttl}, and sessions or tokens last longer (CHAT_SESSION_TTL, "
+                "CHAT_TOKEN_TTL): what was revoked would count again"
+            )
 
     @property
     def can_sign(self) -> bool:
@@ -98,6 +103,8 @@ class Authenticator:
         if name is not None:
             name = names.display_name(name)
         identity = self._identity(await self._claims(credential), name)
+        if not self.revocations.known:
+            raise CredentialsUnavailable("it cannot be told at the moment whether the token was revoked; try again")
         if self.revocations.has(identity.user.id, identity.token_id, identity.issued):
             raise InvalidCredential("the token was revoked")
         return identity

@@ -15,6 +15,7 @@ from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket
 
 from chat import broker, metrics, names, protocol
+from chat.admission import Admission
 from chat.broker import Broker
 from chat.codec import Codec, Item, Raw
 from chat.connection import Connection, Receive
@@ -78,7 +79,7 @@ class ConnectionManager:
         self._starting: asyncio.Task[None] | None = None
         self._seats = 0  # connections, also those that are still being made
         self._drain_window: float | None = None  # seconds in which all members are let go; set once the server stops
-        self._presence = self._new_presence()
+        self._count_anew()
 
     # --- lifetime ---
 
@@ -116,7 +117,7 @@ class ConnectionManager:
             self.rooms.clear()
             self._following.clear()
             self._tasks.clear()
-            self._presence = self._new_presence()
+            self._count_anew()
             self._starting = loop.create_task(self._begin())
         assert self._starting is not None
         await asyncio.shield(self._starting)
@@ -125,8 +126,16 @@ class ConnectionManager:
         await self._broker.connect()
         self._spawn(self._presence.watch(lambda: list(self.rooms.values())))
 
-    def _new_presence(self) -> Presence:
-        return Presence(self.worker, self._broker, grace=self.settings.presence_grace, spawn=self._spawn)
+    def _count_anew(self) -> None:
+        """Begin with nobody here."""
+        self._admission = Admission(self.worker, self._broker, self.settings, spawn=self._spawn)
+        self._presence = Presence(
+            self.worker,
+            self._broker,
+            grace=self.settings.presence_grace,
+            spawn=self._spawn,
+            on_beat=self._admission.heed,
+        )
 
     # --- members ---
 
@@ -255,14 +264,15 @@ class ConnectionManager:
 
     # --- logs of the app's own ---
 
-    def listen(self, log: str, take: Callable[[Publication], None]) -> None:
+    def listen(self, log: str, take: Callable[[Publication], None], *, caught_up: Callable[[], None]) -> None:
         """Give `take` all that stands in a log, and what is added to it on any worker, until the manager ends.
 
-        The name of a log is that of no room, such as `!log`. It is kept like a room's.
+        `caught_up` is called once, when all that stood there was given. The name of a log is that of no room, and begins
+        with `!`; how long it is kept says `Settings.kept`.
         """
-        self._spawn(self._listen(log, take))
+        self._spawn(self._listen(log, take, caught_up))
 
-    async def _listen(self, log: str, take: Callable[[Publication], None]) -> None:
+    async def _listen(self, log: str, take: Callable[[Publication], None], caught_up: Callable[[], None]) -> None:
         def deliver(item: Item) -> None:
             if isinstance(item, Publication):
                 take(item)
@@ -280,13 +290,18 @@ class ConnectionManager:
         )
         async with self._broker.subscribe(log) as next_event:
             try:
-                with suppress(BrokerUnavailable):  # then it goes on trying in the background
-                    await feed.catch_up()
+                await self._until_caught_up(feed)
+                caught_up()
                 while True:
                     if not isinstance(event := await next_event(), Signal):
                         feed.take(event)
             finally:
                 feed.close()
+
+    async def _until_caught_up(self, feed: Feed) -> None:
+        while True:
+            with suppress(BrokerUnavailable):  # it goes on trying in the background
+                return await feed.catch_up()
 
     async def note(self, log: str, data: Any, *, user: User) -> None:
         """Add something to a log of the app's own, on behalf of somebody; raises `BrokerUnavailable`."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from chat.broker import Broker
-from chat.broker.base import BEAT
+from chat.broker.base import BEAT, Beat
 from chat.exceptions import BrokerUnavailable
 from chat.protocol import User
 from chat.room import Room
@@ -30,8 +30,11 @@ class Presence:
     notice that it shows no sign of life, and strike its people off.
     """
 
-    def __init__(self, worker: str, broker: Broker, *, grace: float, spawn: Spawn) -> None:
+    def __init__(
+        self, worker: str, broker: Broker, *, grace: float, spawn: Spawn, on_beat: Callable[[Beat], None]
+    ) -> None:
         self.worker = worker
+        self._on_beat = on_beat  # hears of every sign of life
         self._broker = broker
         self._grace = grace
         self._spawn = spawn
@@ -107,6 +110,7 @@ class Presence:
             try:
                 beat = await self._broker.beat(self.worker)
                 self._shown.set()
+                self._on_beat(beat)
                 if beat.was_gone:
                     self._tell_all_again()
                 said = {worker for room in rooms() for worker in room.attendance.roster.workers()}

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct, UnsetType
 
 from chat.events import Publication
+from chat.settings import REVOCATIONS
 
 LOG: Final = "!revoked"  # the log in which workers tell each other; no room can be called so
-MOST: Final = 100_000  # revocations that a worker remembers; then the oldest are forgotten
 
 
 class Revocation(Struct):
@@ -28,6 +28,7 @@ class Revocations:
     """Knows what was revoked, and tells whoever was let in by it."""
 
     def __init__(self) -> None:
+        self.known = True  # what stands in the log; if not, nobody can be let in
         self._revoked: dict[str, float] = {}  # when, in seconds since 1970, by key
         self._watchers: dict[str, set[Callable[[], None]]] = {}  # who is to be told, by key
 
@@ -43,7 +44,7 @@ class Revocations:
             self._revoked[key] = publication.at / 1000
             for tell in list(self._watchers.get(key, ())):
                 tell()
-        while len(self._revoked) > MOST:
+        while len(self._revoked) > REVOCATIONS:
             del self._revoked[next(iter(self._revoked))]
 
     def has(self, user: str, token: str | None, issued: float | None) -> bool:

@@ -16,6 +16,7 @@ BROKER_SCHEMES = ("memory", "redis", "rediss", "redis+sentinel", "unix")
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SECRET = ("CHAT_SECRET_KEY", "CHAT_BROKER_URL")  # an address can hold a password
+REVOCATIONS = 100_000  # that are remembered; then the oldest are forgotten
 SHORTEST_SECRET = 32  # bytes: as long as the hash that HS256 makes of it
 
 
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
     session_ttl: Annotated[int, Field(gt=0, description="seconds that a guest's session lasts")] = 604800
     token_ttl: Annotated[int, Field(gt=0, description="seconds that a token made by POST /tokens lasts at most")] = 3600
 
+    revocation_ttl: Annotated[
+        int,
+        Field(ge=0, description="seconds that a revocation counts; at least as long as any token lasts; 0: for ever"),
+    ] = 2592000
+
     broker_url: Annotated[
         str,
         AfterValidator(_known_broker),
@@ -152,6 +158,15 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """`secret_key`, one by one."""
         return tuple(_listed(self.secret_key))
+
+    def kept(self, log: str) -> tuple[int, int]:
+        """Return how many messages of a log are kept, and for how many seconds; 0: for ever.
+
+        A room is as it is set. What is no room, and begins with `!`, is one of our own: revocations.
+        """
+        if log.startswith("!"):
+            return REVOCATIONS, self.revocation_ttl
+        return self.history_size, self.history_ttl
 
     @classmethod
     def load(cls, **values: Any) -> Self:

@@ -7,7 +7,8 @@ from typing import Any
 from chat import protocol
 from chat.events import Publication
 from chat.protocol import User
-from chat.revocations import MOST, Revocation, Revocations
+from chat.revocations import Revocation, Revocations
+from chat.settings import REVOCATIONS
 
 
 def noted(at: int, data: Any) -> Publication:
@@ -61,8 +62,8 @@ def test_what_cannot_be_read_is_a_later_versions() -> None:
 
 def test_no_more_is_remembered_than_there_is_room_for() -> None:
     revocations = Revocations()
-    for number in range(MOST + 10):
+    for number in range(REVOCATIONS + 10):
         revocations._revoked[f"user {number}"] = 0.0
     revocations.take(noted(100, Revocation(user="ada")))
-    assert len(revocations._revoked) == MOST
+    assert len(revocations._revoked) == REVOCATIONS
     assert revocations.has("ada", None, 99)

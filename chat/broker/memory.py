@@ -119,9 +119,10 @@ class MemoryBroker(Broker):
 
     def _log(self, room: str) -> _Log:
         log = self._logs.get(room)
+        size, seconds = self._settings.kept(room)
         if log is None:
-            log = self._logs[room] = _Log(self._settings.history_size, self._clock())
-        elif self._settings.history_ttl and log.touched + self._settings.history_ttl <= self._clock():
+            log = self._logs[room] = _Log(size, self._clock())
+        elif seconds and log.touched + seconds <= self._clock():
             log.kept.clear()
         return log
 

@@ -28,7 +28,8 @@ from chat.settings import Settings
 
 logger = logging.getLogger("chat.broker")
 
-HEAD_TTL = 30 * 86400  # seconds that an unused room's epoch and offset outlive its last use
+HEAD_TTL = 30 * 86400  # seconds that an unused room's epoch and offset outlive its messages
+FOR_EVER = 100 * 366 * 86400  # seconds
 QUOTA_TTL = 3600  # seconds that what is noted of a quota outlives its last use
 PULSE = 1.0  # seconds between two publishes to oneself
 RETRY_FIRST, RETRY_MOST = 0.05, 0.8  # seconds; small, because members must have everything within 2 s of its return
@@ -291,9 +292,7 @@ class RedisBroker(Broker):
                 body,
                 origin,
                 new_epoch(),
-                self._settings.history_size,
-                self._settings.history_ttl,
-                HEAD_TTL,
+                *self._kept(room),
                 self._settings.idempotency_ttl,
                 *(seen or ()),
             )
@@ -306,7 +305,9 @@ class RedisBroker(Broker):
     async def position(self, room: str, *, seen: Position | None = None) -> Position:
         channel = self.channel(room)
         keys = (f"{channel}:log", f"{channel}:head")
-        epoch, offset = await self._call(POSITION.call(self._redis.link(), keys, new_epoch(), HEAD_TTL, *(seen or ())))
+        epoch, offset = await self._call(
+            POSITION.call(self._redis.link(), keys, new_epoch(), self._kept(room)[2], *(seen or ()))
+        )
         return Position(epoch.decode(), offset)
 
     async def history(
@@ -382,6 +383,11 @@ class RedisBroker(Broker):
             else:
                 replies.append(link.call("HDEL", key, worker))
         await self._call(asyncio.gather(*replies))
+
+    def _kept(self, log: str) -> tuple[int, int, int]:
+        """Return how many messages are kept, for how many seconds, and the head for how many: always longer."""
+        size, seconds = self._settings.kept(log)
+        return size, seconds, HEAD_TTL + seconds if seconds else FOR_EVER
 
     def _quota(self, name: str) -> str:
         return f"{self._workers}:{name}"

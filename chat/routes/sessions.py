@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from chat import names, protocol
 from chat.auth import Authenticator, Identity, user_id
 from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own
-from chat.exceptions import ChatError, Forbidden, InvalidCredential
+from chat.exceptions import ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode
 from chat.refusal import refusals
@@ -146,8 +146,6 @@ async def revoke(wish: Revoked, manager: Manager, identity: Annotated[Identity, 
     """Let a person's tokens, or one token, count no more, and end what they opened on every worker; for admins."""
     if not identity.admin:
         raise Forbidden("only a token with the claim admin may revoke others")
-    if not manager.settings.history_size:
-        raise Forbidden("what is revoked is kept in a log, and CHAT_HISTORY_SIZE is 0")
     revocation = Revocation(user=None if wish.user is None else user_id(wish.user), token=wish.token)
     await manager.note(LOG, revocation, user=identity.user)
 
@@ -186,6 +184,8 @@ async def _whoever(request: Request, auth: Authenticator) -> Identity | None:
         return None
     try:
         return await auth.identify(credential)
+    except CredentialsUnavailable:
+        raise
     except ChatError:
         return None
 

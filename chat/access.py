@@ -37,14 +37,18 @@ class Access:
         if not self.identity.rights.allow(self._room, action):
             raise Forbidden(f"this credential does not allow to {action} here")
 
+    def guard(self, connection: Connection) -> None:
+        """Close the connection if the credential expires, or is revoked; until `stop`."""
+        self._watch(connection)
+
     @contextmanager
     def guarding(self, connection: Connection) -> Iterator[None]:
-        """Close the connection if the credential expires, or is revoked, while the block lasts."""
-        self._watch(connection)
+        """Guard a connection while the block lasts."""
+        self.guard(connection)
         try:
             yield
         finally:
-            self._stop()
+            self.stop()
 
     async def refresh(self, connection: Connection, token: str) -> None:
         """Take another credential of the same person in place of the first one.
@@ -61,7 +65,7 @@ class Access:
             self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
-        self._stop()
+        self.stop()
         identity, revocations = self.identity, self._authenticator.revocations
 
         def check() -> None:
@@ -83,7 +87,8 @@ class Access:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(min(left, LONGEST_SLEEP), self._time, connection)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Guard no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

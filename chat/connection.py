@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, Self
 
-from chat import protocol
+from chat import metrics, protocol
+from chat.broker.base import Then
 from chat.codec import Codec, Item
 from chat.events import Page, Position, Receipt
+from chat.exceptions import BrokerUnavailable
 from chat.frames import Batch, Payload
 from chat.protocol import Body, CloseCode, Draining, User
 from chat.rights import Action
-from chat.transport import Transport
+from chat.transport import Take, Transport
 
 Receive = Callable[[], Awaitable[Any]]
 Demand = Callable[[User, str, Action], Awaitable[None]]
@@ -23,7 +25,7 @@ class Home(Protocol):
 
     name: str
 
-    async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
+    def post(self, body: Body, origin: str, then: Then, *, remember: bool) -> None:
         """Hand a message to the broker."""
 
     async def history(self, *, after: int | None, before: int | None, limit: int) -> Page:
@@ -37,6 +39,12 @@ class Home(Protocol):
 
     def pause(self, connection: Connection) -> None:
         """Write to a member no more, until its transport takes up again; if it closes, never."""
+
+    def send_soon(self, connection: Connection, payload: Payload) -> None:
+        """Write to one member, in one go with whatever else is due to it in this turn of the loop."""
+
+    def flush(self) -> None:
+        """Write what is due, now."""
 
 
 class Connection:
@@ -59,6 +67,7 @@ class Connection:
         "codec",
         "given_up",
         "id",
+        "left",
         "live",
         "position",
         "transport",
@@ -84,6 +93,7 @@ class Connection:
         self.live = False
         self.position = Position("", 0)  # how far it has got; while it is live, the room knows better
         self.given_up = False  # its endpoint was ended, because the server cannot
+        self.left: Callable[[], None] | None = None  # called once it is closed, if no endpoint waits for that
         self.closing = False  # nothing is sent any more
         self.close_code: int | None = None  # set once the socket is closed
         self.close_reason = ""
@@ -126,11 +136,48 @@ class Connection:
         Returns once the broker has it. The same `id` again, by the same user, makes no second message.
         Raises `Forbidden` if whoever decides says no, and `BrokerUnavailable`, at once, when the broker is away.
         """
+        await self.ask_to_publish()
+        answered: asyncio.Future[Receipt | BrokerUnavailable] = asyncio.get_running_loop().create_future()
+
+        def then(outcome: Receipt | BrokerUnavailable) -> None:
+            if not answered.done():
+                answered.set_result(outcome)
+
+        self.post(then, text, data=data, binary=binary, id=id)
+        outcome = await answered
+        if isinstance(outcome, BrokerUnavailable):
+            raise outcome
+        return outcome
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody has to be asked before this member says something."""
+        return self._demand is not None
+
+    async def ask_to_publish(self) -> None:
+        """Raise `Forbidden` if whoever decides says no."""
         if self._demand is not None:
             await self._demand(self.user, self._home.name, Action.PUBLISH)
+
+    def post(
+        self,
+        then: Then,
+        text: str | None = None,
+        *,
+        data: Any = None,
+        binary: bytes | None = None,
+        id: str | None = None,
+    ) -> None:
+        """Say something as by `publish`, but without waiting or asking: `then` is called with the outcome."""
         body = protocol.body(self.user, text, data=data, binary=binary, id=id)
+
+        def count(outcome: Receipt | BrokerUnavailable) -> None:
+            if not isinstance(outcome, BrokerUnavailable):
+                metrics.published.inc()
+            then(outcome)
+
         # Without an id of the client's own nobody can ask for the same message again.
-        return await self._home.publish(body, self.id, id is not None)
+        self._home.post(body, self.id, count, remember=id is not None)
 
     async def history(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page:
         """Return a page of the room's log: the oldest after `after`, else the newest before `before`, else the newest.
@@ -141,8 +188,7 @@ class Connection:
 
     async def typing(self) -> None:
         """Let everybody know that this member is writing; raises as `publish` does."""
-        if self._demand is not None:
-            await self._demand(self.user, self._home.name, Action.PUBLISH)
+        await self.ask_to_publish()
         await self._home.typing(self.user)
 
     def who_is_here(self) -> tuple[list[User], int]:
@@ -159,6 +205,12 @@ class Connection:
         payloads = [self._payload(item) for item in items]
         self.transport.write(Batch([payload for payload in payloads if payload is not None]))
 
+    def send_soon(self, item: Item) -> None:
+        """Send to this member alone, in one go with whatever else is due to it in this turn of the loop."""
+        payload = self.codec.encode(item)
+        if payload is not None and not self.closing:
+            self._home.send_soon(self, payload)
+
     def _payload(self, item: Item | Payload | str | bytes) -> Payload | None:
         if isinstance(item, str):
             return Payload(item.encode())
@@ -168,6 +220,8 @@ class Connection:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection behind what was sent; the iteration then ends. `reason`: at most 123 bytes."""
+        if not self.closing:
+            self._home.flush()
         self.transport.close(code, reason)
         self.closed()
 
@@ -207,6 +261,10 @@ class Connection:
             self.closing = True
             self._home.pause(self)
             self.resumed()
+            if self.left is not None:
+                # Not now: whoever closes it may be in the middle of a room's members.
+                asyncio.get_running_loop().call_soon(self.left)
+                self.left = None
 
     def unclosable(self) -> None:
         self.given_up = True
@@ -215,3 +273,15 @@ class Connection:
 
     def stopping(self) -> None:
         self._stopping(self)
+
+    def hand_over(self, take: Take, left: Callable[[], None]) -> bool:
+        """Have what the client sends handed to `take` as it comes, and `left` called once the member has left.
+
+        Returns False, and does nothing, where the server cannot: then iterate. If it can, the endpoint may end.
+        """
+        self.left = left
+        if self.closing or not self.transport.hand_over(take):
+            self.left = None
+            return False
+        self._endpoint = None
+        return True

@@ -29,41 +29,57 @@ class Delivery:
         self._lags = lags
         self._live: dict[str, Group] = {}  # by codec name
         self._due: list[Item] = []  # not written yet
+        self._apart: dict[Connection, list[Payload]] = {}  # what is due to one member only, behind the rest
         self._flushing = False
         self._paused: list[Connection] = []  # in the middle of it
 
     def add(self, item: Item) -> None:
         """Write it together with whatever else comes in this turn of the loop."""
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self.flush)
+        self._flush_soon()
         self._due.append(item)
+
+    def add_for(self, connection: Connection, payload: Payload) -> None:
+        """Write it to one member, live or not, together with and behind whatever else comes in this turn."""
+        self._flush_soon()
+        self._apart.setdefault(connection, []).append(payload)
+
+    def _flush_soon(self) -> None:
+        if not self._due and not self._apart:
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what is due, now."""
-        items, self._due = self._due, []
-        if not items:
+        if self._flushing or not (self._due or self._apart):
             return
+        items, self._due = self._due, []
+        apart, self._apart = self._apart, {}
         for item in items:
             self.written = _after(item) or self.written
             self.told = self.told.after(item)
         self._flushing = True
-        for group in self._live.values():
-            if group:
-                self._write_to_all(group, items)
+        if items:
+            for group in self._live.values():
+                if group:
+                    self._write_to_all(group, items, apart)
+        for connection, payloads in apart.items():
+            connection.transport.write(Batch(payloads))
         self._flushing = False
         paused, self._paused = self._paused, []
         for connection in paused:
             self.pause(connection)
 
-    def _write_to_all(self, group: Group, items: list[Item]) -> None:
-        payloads = [group.codec.encode(item) for item in items]
-        batch = Batch([payload for payload in payloads if payload is not None])
-        authors = self._authors(group, items) if group.codec.personal else set()
-        if batch.payloads:
-            group.write(batch, but=authors)
-        for connection in authors:
-            connection.transport.write(as_seen_by(connection, items))
-        metrics.delivered.inc(len(batch.payloads) * len(group))
+    def _write_to_all(self, group: Group, items: list[Item], apart: dict[Connection, list[Payload]]) -> None:
+        encoded = [group.codec.encode(item) for item in items]
+        payloads = [payload for payload in encoded if payload is not None]
+        but = {connection for connection in apart if connection in group}
+        if group.codec.personal:
+            but |= self._authors(group, items)
+        if payloads:
+            group.write(Batch(payloads), but=but)
+        for connection in but:
+            own = as_seen_by(connection, items).payloads if group.codec.personal else payloads
+            connection.transport.write(Batch(own + apart.pop(connection, [])))
+        metrics.delivered.inc(len(payloads) * len(group))
 
     def _authors(self, group: Group, items: list[Item]) -> set[Connection]:
         """Return the members to whom what they said themselves looks different."""

@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, Self
 
 from starlette.exceptions import WebSocketException
@@ -19,9 +19,10 @@ from chat.admission import Admission
 from chat.broker import Broker
 from chat.codec import Codec, Item, Raw
 from chat.connection import Connection, Receive
-from chat.events import Page, Position, Publication, Receipt, Signal
-from chat.exceptions import BrokerUnavailable, Forbidden, InvalidName
+from chat.events import Event, Page, Position, Publication, Receipt, Signal
+from chat.exceptions import BrokerUnavailable, Forbidden, InvalidName, TooManyConnections
 from chat.feed import Feed
+from chat.intake import Handler, Intake
 from chat.presence import Presence
 from chat.protocol import CloseCode, User
 from chat.rights import Action
@@ -32,6 +33,7 @@ from chat.transport import EXTENSION, WEBSOCKET, AsgiTransport, Form, Send, Tran
 
 logger = logging.getLogger("chat.manager")
 
+Accept = Callable[[], Awaitable[tuple[Transport, Receive]]]
 Authorize = Callable[[User, str, Action], Awaitable[bool]]
 
 CLOSE_TIMEOUT = 5.0  # seconds that a server may take to begin the closing handshake
@@ -120,7 +122,9 @@ class ConnectionManager:
             self._count_anew()
             self._starting = loop.create_task(self._begin())
         assert self._starting is not None
-        await asyncio.shield(self._starting)
+        if not self._starting.done():
+            await asyncio.wait({self._starting})
+        self._starting.result()
 
     async def _begin(self) -> None:
         await self._broker.connect()
@@ -157,59 +161,158 @@ class ConnectionManager:
         written to it: as it was said, unless told otherwise. What came after `since` is replayed first, or else the
         `newest` messages; `greet` makes what is sent before everything else.
         Raises, before it accepts, `WebSocketException` with 4400 for a name that is not allowed, 4403 if `authorize`
-        says no, and 4503 when the broker is away, or this worker is full or about to stop.
+        says no, 4408 if the person or the address has too many connections, and 4503 when the broker is away, or this
+        worker is full or about to stop.
         """
         codec = codec or Raw()
+        joined = self.join(
+            room,
+            self._accepting(websocket, codec),
+            user=user,
+            address=_address(websocket),
+            codec=codec,
+            since=since,
+            newest=newest,
+            greet=greet,
+        )
+        async with joined as connection:
+            yield connection
 
+    async def host(
+        self,
+        websocket: WebSocket,
+        room: str,
+        attend: Callable[[Connection], Handler],
+        *,
+        user: User | None = None,
+        codec: Codec | None = None,
+        since: Position | None = None,
+        newest: int = 0,
+        greet: Greet | None = None,
+    ) -> Connection:
+        """Accept a socket and make it a member, as by `connect`, for whoever takes what it sends by calls.
+
+        `attend(connection)` returns its `Handler`. Under a server that can hold a socket without a task of its own,
+        as `chat serve` does, this returns as soon as the member is in: a fifth of the memory, and no task to wake for
+        each message. Under any other it returns when the member has left.
+        """
+        codec = codec or Raw()
+        entered, connection = await self._enter(
+            room,
+            self._accepting(websocket, codec),
+            user=user,
+            address=_address(websocket),
+            codec=codec,
+            since=since,
+            newest=newest,
+            greet=greet,
+        )
+        with ExitStack() as undo:
+            undo.callback(self._leave, entered, connection)
+            handler = attend(connection)
+            undo.pop_all()
+
+        def leave() -> None:
+            handler.left()
+            self._leave(entered, connection)
+
+        if not connection.hand_over(Intake(handler, connection, spawn=self._spawn).take, leave):
+            async with self._staying(entered, connection):
+                try:
+                    await _pull(connection, handler)
+                finally:
+                    handler.left()
+        return connection
+
+    def _accepting(self, websocket: WebSocket, codec: Codec) -> Accept:
         async def accept() -> tuple[Transport, Receive]:
             await websocket.accept(subprotocol=codec.subprotocol)
             transport = websocket.scope.get("extensions", {}).get(EXTENSION) or self.transport(websocket.send)
             return transport, websocket.receive
 
-        joined = self.join(room, accept, user=user, codec=codec, since=since, newest=newest, greet=greet)
-        async with joined as connection:
-            yield connection
+        return accept
 
     @asynccontextmanager
     async def join(
         self,
         room: str,
-        accept: Callable[[], Awaitable[tuple[Transport, Receive]]],
+        accept: Accept,
         *,
         user: User | None,
+        address: str | None,
         codec: Codec,
         since: Position | None,
         newest: int,
         greet: Greet | None,
     ) -> AsyncIterator[Connection]:
         """Make a member of whatever `accept` opens, once the room is open: `connect`, for what is no WebSocket."""
+        entered, connection = await self._enter(
+            room, accept, user=user, address=address, codec=codec, since=since, newest=newest, greet=greet
+        )
+        async with self._staying(entered, connection):
+            yield connection
+
+    async def _enter(
+        self,
+        room: str,
+        accept: Accept,
+        *,
+        user: User | None,
+        address: str | None,
+        codec: Codec,
+        since: Position | None,
+        newest: int,
+        greet: Greet | None,
+    ) -> tuple[Room, Connection]:
+        """Make a member; `_leave` is owed for it. Raises as `connect` does."""
         await self._ensure_started()
         id = f"{self.worker}-{next(self._numbers)}"
+        person = None if user is None else user.id  # without a user everybody is somebody else
         user = user or User(id=id, name=f"Guest {id[-4:]}")
-        async with self._seat(), self._entered(room) as entered:
+        with ExitStack() as undo:  # what was done when something fails
+            self._take_seat()
+            undo.callback(self._leave_seat)
+            await self._claim_seat(id, person, address)
+            undo.callback(self._admission.leave, id)
+            entered = self._hold(room)
+            undo.callback(self._let_go, entered)
+            await self._opened(entered)
             await self._admit(user, entered)
             start = await self._start_in(entered, since, newest)
             connection = self._connection(id, await accept(), entered, user, codec)
             self._presence.enter(entered.name, connection.user)
+            metrics.connections.inc()
             entered.join(connection, start, greet=greet)
-            try:
-                with metrics.connections.track_inprogress():
-                    yield connection
-            except asyncio.CancelledError:
-                if not connection.given_up:
-                    raise
-                _uncancel()
-            except Exception:
-                connection.close(CloseCode.INTERNAL_ERROR, "something went wrong here")
+            undo.pop_all()
+        return entered, connection
+
+    def _leave(self, entered: Room, connection: Connection) -> None:
+        """Make a member one no more; never waits: a member leaves at once, whoever cancels whom."""
+        entered.leave(connection)
+        metrics.connections.dec()
+        self._presence.leave(entered.name, connection.user)
+        connection.close()
+        self._let_go(entered)
+        self._admission.leave(connection.id)
+        self._leave_seat()
+
+    @asynccontextmanager
+    async def _staying(self, entered: Room, connection: Connection) -> AsyncIterator[None]:
+        """Keep a member for as long as the block lasts, and see its socket closed."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not connection.given_up:
                 raise
-            finally:
-                # Nothing here waits: a member leaves at once, whoever cancels whom.
-                entered.leave(connection)
-                self._presence.leave(entered.name, connection.user)
-                connection.close()
-            if connection.close_code is None and not connection.given_up:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(connection.transport.closed(), CLOSE_TIMEOUT)
+            _uncancel()
+        except Exception:
+            connection.close(CloseCode.INTERNAL_ERROR, "something went wrong here")
+            raise
+        finally:
+            self._leave(entered, connection)
+        if connection.close_code is None and not connection.given_up:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.transport.closed(), CLOSE_TIMEOUT)
 
     async def publish(
         self,
@@ -288,13 +391,16 @@ class ConnectionManager:
             spawn=self._spawn,
             history_size=self.settings.history_size,
         )
-        async with self._broker.subscribe(log) as next_event:
+
+        def hear(event: Event) -> None:
+            if not isinstance(event, Signal):
+                feed.take(event)
+
+        async with self._broker.subscribe(log, hear):
             try:
                 await self._until_caught_up(feed)
                 caught_up()
-                while True:
-                    if not isinstance(event := await next_event(), Signal):
-                        feed.take(event)
+                await asyncio.get_running_loop().create_future()  # until the manager ends
             finally:
                 feed.close()
 
@@ -353,22 +459,27 @@ class ConnectionManager:
             self._drain_window = min(self.settings.drain_timeout * 0.8, open_now / DRAINED_PER_SECOND)
         connection.drain(random.uniform(0, self._drain_window))
 
-    @asynccontextmanager
-    async def _seat(self) -> AsyncIterator[None]:
-        """Count a connection while the block lasts; raises `WebSocketException` if there are too many."""
+    async def _claim_seat(self, id: str, user: str | None, address: str | None) -> None:
+        try:
+            await self._admission.enter(id, user=user, address=address)
+        except TooManyConnections as error:
+            raise WebSocketException(CloseCode.TOO_MANY_CONNECTIONS, str(error)) from None
+        except BrokerUnavailable as error:
+            raise _unavailable(error) from None
+
+    def _take_seat(self) -> None:
+        """Count a connection; raises `WebSocketException` if there are too many."""
         if 0 < self.settings.max_connections <= self._seats:
             raise _unavailable("this worker is full")
         self._seats += 1
-        try:
-            yield
-        finally:
-            self._seats -= 1
+
+    def _leave_seat(self) -> None:
+        self._seats -= 1
 
     # --- rooms ---
 
-    @asynccontextmanager
-    async def _entered(self, name: str) -> AsyncIterator[Room]:
-        """Hold a room open while the block lasts; raises `WebSocketException`."""
+    def _hold(self, name: str) -> Room:
+        """Keep a room, which may still be opening, until it is let go; raises `WebSocketException`."""
         if self._drain_window is not None:
             raise _unavailable("this worker is about to stop")
         if not self._broker.available:
@@ -378,17 +489,22 @@ class ConnectionManager:
         except InvalidName as error:
             raise WebSocketException(CloseCode.MALFORMED, str(error)) from None
         room.held += 1
+        return room
+
+    def _let_go(self, room: Room) -> None:
+        room.held -= 1
+        if not room.held and self.rooms.get(room.name) is room:
+            del self.rooms[room.name]
+            self._following[room.name].cancel()
+
+    async def _opened(self, room: Room) -> None:
+        """Wait until a room is open; raises `WebSocketException`."""
+        if not room.opened.done():
+            await asyncio.wait({room.opened})
         try:
-            try:
-                await asyncio.shield(room.opened)
-            except BrokerUnavailable as error:
-                raise _unavailable(error) from None
-            yield room
-        finally:
-            room.held -= 1
-            if not room.held and self.rooms.get(room.name) is room:
-                del self.rooms[room.name]
-                self._following[room.name].cancel()
+            room.opened.result()
+        except BrokerUnavailable as error:
+            raise _unavailable(error) from None
 
     def _room(self, name: str) -> Room:
         """Return the room, which may still be opening."""
@@ -410,14 +526,15 @@ class ConnectionManager:
         if previous is not None:
             await asyncio.wait({previous})  # broadcaster must not see a room's first and last subscriber cross
         try:
-            async with self._broker.subscribe(room.name) as next_event:
+            async with self._broker.subscribe(room.name, room.take):
                 await room.open()
                 with metrics.rooms.track_inprogress():
-                    await room.follow(next_event)
+                    await asyncio.get_running_loop().create_future()  # until the last member has left
         except BrokerUnavailable as error:
             room.opened.set_exception(error)
             room.opened.exception()  # taken notice of, even if nobody waits any more
         finally:
+            room.close()
             room.opened.cancel()
             if self.rooms.get(room.name) is room:
                 del self.rooms[room.name]
@@ -441,8 +558,19 @@ class ConnectionManager:
             logger.error("a background task of the connection manager failed", exc_info=error)
 
 
+def _address(websocket: WebSocket) -> str | None:
+    return None if websocket.client is None else websocket.client.host
+
+
 def _unavailable(why: object) -> WebSocketException:
     return WebSocketException(CloseCode.UNAVAILABLE, f"{why}; try again in a moment")
+
+
+async def _pull(connection: Connection, handler: Handler) -> None:
+    async for message in connection:
+        if (rest := handler.take(message)) is not None:
+            await rest
+        await connection.writable()
 
 
 def _uncancel() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -13,12 +13,14 @@ from chat import metrics
 from chat.attendance import Attendance
 from chat.backoff import delays
 from chat.broker import Broker
+from chat.broker.base import Then
 from chat.codec import Item
 from chat.connection import Connection
 from chat.delivery import Delivery, as_seen_by
-from chat.events import Event, Left, Page, Position, Publication, Receipt, Signal
+from chat.events import Event, Left, Page, Position, Publication, Signal
 from chat.exceptions import BrokerUnavailable
 from chat.feed import PAGE, Feed, Spawn
+from chat.frames import Payload
 from chat.protocol import Body, CloseCode, Gap, IsTyping, User, encode
 from chat.recovery import following, gap
 from chat.roster import PEOPLE, People
@@ -55,6 +57,7 @@ class Room:
         self.members: dict[str, Connection] = {}  # by connection id
         self.held = 0  # by how many, members and members to be, the room is kept open
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._early: list[Event] | None = []  # heard before it was open
         self._delivery = Delivery(self.members, lags=self._lag)
         self.attendance = Attendance(name, broker, worker=worker, own=own, deliver=self._delivery.add, spawn=spawn)
         self.feed = Feed(
@@ -77,20 +80,24 @@ class Room:
         await self.attendance.open()
         self._delivery.written = self.feed.position
         self._delivery.told = Told.of(self.attendance.roster, degraded=self.feed.degraded)
+        early, self._early = self._early or [], None
+        for event in early:
+            self.take(event)
         self.opened.set_result(None)
 
-    async def follow(self, next_event: Callable[[], Awaitable[Event]]) -> None:
-        """Take what the broker sends until cancelled."""
-        try:
-            while True:
-                event = await next_event()
-                if isinstance(event, Signal):
-                    self._heed(event)
-                else:
-                    self.feed.take(event)
-        finally:
-            self.feed.close()
-            self.attendance.close()
+    def take(self, event: Event) -> None:
+        """Take what the broker sends; it waits while the room is not open yet."""
+        if self._early is not None:
+            self._early.append(event)
+        elif isinstance(event, Signal):
+            self._heed(event)
+        else:
+            self.feed.take(event)
+
+    def close(self) -> None:
+        """Ask the broker for nothing more."""
+        self.feed.close()
+        self.attendance.close()
 
     def _heed(self, signal: Signal) -> None:
         try:
@@ -160,6 +167,14 @@ class Room:
         self.members.pop(connection.id, None)
         self._delivery.stop(connection)
 
+    def send_soon(self, connection: Connection, payload: Payload) -> None:
+        """Write to one member, in one go with whatever else is due to it in this turn of the loop."""
+        self._delivery.add_for(connection, payload)
+
+    def flush(self) -> None:
+        """Write what is due, now."""
+        self._delivery.flush()
+
     def pause(self, connection: Connection) -> None:
         """Its transport has paused, or closes: take it off the live list."""
         self._delivery.pause(connection)
@@ -226,12 +241,10 @@ class Room:
 
     # --- from a member ---
 
-    async def publish(self, body: Body, origin: str, remember: bool) -> Receipt:
+    def post(self, body: Body, origin: str, then: Then, *, remember: bool) -> None:
         """Hand a message to the broker; its author hears it by the same road as everybody else."""
         key = f"{body.user.id}:{body.id}" if remember else None
-        receipt = await self._broker.publish(self.name, encode(body), origin=origin, key=key, seen=self.feed.position)
-        metrics.published.inc()
-        return receipt
+        self._broker.post(self.name, encode(body), then, origin=origin, key=key, seen=self.feed.position)
 
     async def history(self, *, after: int | None = None, before: int | None = None, limit: int) -> Page:
         """Return a page of the log, as `Broker.history` does; raises `BrokerUnavailable`."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from typing import assert_never
+from collections.abc import Awaitable
+from contextlib import suppress
+from time import monotonic as _now
+from typing import Any, assert_never
 
 from msgspec import UNSET, Raw, UnsetType
 from starlette.exceptions import WebSocketException
@@ -15,9 +16,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chat import metrics, protocol
 from chat.access import Access
+from chat.broker.base import Then
 from chat.codec import ChatV1, Codec, PlainText
 from chat.connection import Connection
-from chat.events import Position
+from chat.events import Position, Receipt
 from chat.exceptions import BrokerUnavailable, CredentialsUnavailable, Forbidden, InvalidCommand, InvalidCredential
 from chat.frames import Payload
 from chat.manager import ConnectionManager
@@ -43,10 +45,12 @@ from chat.protocol import (
 )
 from chat.rate_limit import RateLimit
 from chat.rights import Action
-from chat.room import Room
+from chat.room import Greet, Room
 from chat.settings import Settings
 
 TYPING_EVERY = 1.0  # seconds; what a client says of its typing more often is dropped
+
+MOST_UNSETTLED = 64  # messages of one client on the way to the broker; then it is listened to no more for a moment
 
 TOO_MUCH = "that is too much at once"
 
@@ -67,29 +71,31 @@ async def converse(
 ) -> None:
     """Hold a whole conversation, in the protocol that the client asked for; ends by `WebSocketDisconnect`.
 
-    That is how an endpoint of the tutorial ends as well. `access` ends it when the credential expires, and says whether
-    the member may publish; without it there is no end, and everybody may. `since` and `newest` say what is replayed to
-    a client that speaks chat.v1. What is raised before the handshake is complete is a `WebSocketException`, as by
-    `ConnectionManager.connect`.
+    That is how an endpoint of the tutorial ends as well. Under a server that holds sockets without a task for each, as
+    `chat serve` does, it returns once the conversation has begun. `access` ends it when the credential expires, and
+    says whether the member may publish; without it there is no end, and everybody may. `since` and `newest` say what
+    is replayed to a client that speaks chat.v1. What is raised before the handshake is complete is a
+    `WebSocketException`, as by `ConnectionManager.connect`.
     """
     codec = _negotiate(websocket, credential=credential, q=q, item_id=room)
+    greet: Greet | None = None
     if codec is CHAT_V1:
-        joined = manager.connect(
-            websocket,
-            room,
-            user=user,
-            codec=codec,
-            since=since,
-            newest=newest,
-            greet=Greeter(manager.settings, access),
-        )
+        session: type[Session] = JsonSession
+        greet = Greeter(manager.settings, access)
     else:
-        joined = manager.connect(websocket, room, user=user, codec=codec)
-    async with joined as connection:
-        session = JsonSession if codec is CHAT_V1 else PlainSession
-        with nullcontext() if access is None else access.guarding(connection):
-            await session(connection, manager.settings, access).run()
-    raise WebSocketDisconnect(connection.close_code or CloseCode.NORMAL, connection.close_reason)
+        session, since, newest = PlainSession, None, 0
+    connection = await manager.host(
+        websocket,
+        room,
+        lambda connection: session(connection, manager.settings, access),
+        user=user,
+        codec=codec,
+        since=since,
+        newest=newest,
+        greet=greet,
+    )
+    if connection.closing:
+        raise WebSocketDisconnect(connection.close_code or CloseCode.NORMAL, connection.close_reason)
 
 
 def _negotiate(websocket: WebSocket, *, credential: str, q: int | None, item_id: str) -> Codec:
@@ -138,47 +144,83 @@ class Greeter:
 
 
 class Session(ABC):
-    """Takes what one client sends, frame by frame, within what a client may send."""
+    """Takes what one client sends, frame by frame, within what a client may send (`intake.Handler`)."""
+
+    __slots__ = ("_access", "_connection", "_pace", "_settings", "_settled", "_unsettled")
 
     def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
         self._connection = connection
         self._settings = settings
         self._access = access
         self._pace = _pace(settings)
+        self._unsettled = 0  # messages that the broker has not answered for yet
+        self._settled: asyncio.Event | None = None  # there while it is waited for
+        if access is not None:
+            access.guard(connection)
 
-    async def run(self) -> None:
-        """Carry out one frame after the other, until the client leaves or has to."""
+    def take(self, message: str | bytes) -> Awaitable[None] | None:
+        """Carry out a frame, or begin to; returns what is to be waited for before the next one."""
         connection = self._connection
-        async for frame in connection:
-            if _too_large(frame, self._settings):
-                connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
-            elif (wait := self._pace()) is None:
-                connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
-            else:
-                await self._take(frame, wait)
-                await connection.writable()
+        if _too_large(message, self._settings):
+            connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
+        elif (wait := 0.0 if self._pace is None else self._pace.take(_now())) is None:
+            connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
+        else:
+            return self._take(message, wait)
+        return None
+
+    def left(self) -> None:
+        """The client has left."""
+        if self._access is not None:
+            self._access.stop()
 
     @abstractmethod
-    async def _take(self, frame: str | bytes, wait: float) -> None:
+    def _take(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
         """Carry out a frame, or complain of it; `wait`: by how many seconds it came too early."""
+
+    def _may_publish(self) -> None:
+        """Raise `Forbidden` if the credential does not allow it."""
+        if self._access is not None:
+            self._access.demand(Action.PUBLISH)
+
+    def _post(self, then: Then, **content: Any) -> Awaitable[None] | None:
+        """Say something; what came of it is told to `then`. Returns what is to be waited for."""
+        self._unsettled += 1
+
+        def settled(outcome: Receipt | BrokerUnavailable) -> None:
+            self._unsettled -= 1
+            if self._settled is not None and self._unsettled <= MOST_UNSETTLED // 2:
+                self._settled.set()
+                self._settled = None
+            then(outcome)
+
+        self._connection.post(settled, **content)
+        return self._wait_for_broker() if self._unsettled > MOST_UNSETTLED else None
+
+    async def _wait_for_broker(self) -> None:
+        self._settled = asyncio.Event()
+        await self._settled.wait()
 
 
 class JsonSession(Session):
     """Speaks `chat.v1` with one client."""
 
+    __slots__ = ("_typing_again",)
+
     def __init__(self, connection: Connection, settings: Settings, access: Access | None) -> None:
         super().__init__(connection, settings, access)
         self._typing_again = 0.0  # when typing is passed on again, by the loop's clock
 
-    async def _take(self, frame: str | bytes, wait: float) -> None:
+    def _take(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
         try:
-            await self._obey(frame, wait)
+            return self._obey(frame, wait)
         except InvalidCommand as error:
             self._complain(error.code, str(error), id=error.id)
             if error.fatal:
                 self._connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
+        return None
 
-    async def _obey(self, frame: str | bytes, wait: float) -> None:
+    def _obey(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
         if isinstance(frame, bytes):
             raise InvalidCommand("chat.v1 is made of text frames", code=ErrorCode.MALFORMED, fatal=True)
         command = protocol.decode(frame, text_length=self._settings.max_text_length)
@@ -187,44 +229,56 @@ class JsonSession(Session):
             self._complain(
                 ErrorCode.RATE_LIMITED, TOO_MUCH, id=None if id is UNSET else id, retry_ms=math.ceil(wait * 1000)
             )
-            return
+            return None
         match command:
             case Publish():
-                await self._publish(command)
+                return self._ask_and_publish(command) if self._connection.asks else self._publish(command)
             case History():
-                await self._history(command)
+                return self._history(command)
             case Members():
                 self._connection.send(MemberList(command.id, *self._connection.who_is_here()))
             case Typing():
-                await self._typing()
+                return self._typing()
             case Refresh():
-                await self._refresh(command)
+                return self._refresh(command)
             case Ping():
                 self._connection.send(Pong(id=command.id))
             case None:
                 pass  # a later version's command
             case _:
                 assert_never(command)
+        return None
 
-    async def _publish(self, command: Publish) -> None:
-        id = None if command.id is UNSET else command.id
+    async def _ask_and_publish(self, command: Publish) -> None:
         try:
-            if self._access is not None:
-                self._access.demand(Action.PUBLISH)
-            receipt = await self._connection.publish(
-                None if command.text is UNSET else command.text,
-                data=None if command.data is UNSET else command.data,
-                binary=None if command.binary is UNSET else command.binary,
-                id=id,
-            )
-        except BrokerUnavailable as error:
-            self._complain(ErrorCode.UNAVAILABLE, str(error), id=id, retry_ms=error.retry_ms)
-            return
+            await self._connection.ask_to_publish()
+        except Forbidden as error:
+            self._complain(ErrorCode.FORBIDDEN, str(error), id=None if command.id is UNSET else command.id)
+        else:
+            if (rest := self._publish(command)) is not None:
+                await rest
+
+    def _publish(self, command: Publish) -> Awaitable[None] | None:
+        id = None if command.id is UNSET else command.id
+
+        def then(outcome: Receipt | BrokerUnavailable) -> None:
+            if isinstance(outcome, BrokerUnavailable):
+                self._complain(ErrorCode.UNAVAILABLE, str(outcome), id=id, retry_ms=outcome.retry_ms)
+            elif id is not None:
+                self._connection.send_soon(Ack(id, outcome.epoch, outcome.offset, outcome.duplicate))
+
+        try:
+            self._may_publish()
         except Forbidden as error:
             self._complain(ErrorCode.FORBIDDEN, str(error), id=id)
-            return
-        if id is not None:
-            self._connection.send(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
+            return None
+        return self._post(
+            then,
+            text=None if command.text is UNSET else command.text,
+            data=None if command.data is UNSET else command.data,
+            binary=None if command.binary is UNSET else command.binary,
+            id=id,
+        )
 
     async def _history(self, command: History) -> None:
         after = None if command.after is UNSET else command.after
@@ -259,8 +313,7 @@ class JsonSession(Session):
             return
         self._typing_again = now + TYPING_EVERY
         with suppress(BrokerUnavailable, Forbidden):  # the first thing to be dropped
-            if self._access is not None:
-                self._access.demand(Action.PUBLISH)
+            self._may_publish()
             await self._connection.typing()
 
     def _complain(self, code: str, message: str, *, id: str | None, retry_ms: int | None = None) -> None:
@@ -278,40 +331,47 @@ class JsonSession(Session):
 class PlainSession(Session):
     """Speaks the tutorial's plain text with one client: whatever it sends is a message."""
 
-    async def _take(self, frame: str | bytes, wait: float) -> None:
+    __slots__ = ()
+
+    def _take(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
         if wait:
             self._complain(ErrorCode.RATE_LIMITED, f"{TOO_MUCH}; try again in {wait:.1f} s")
-            return
+            return None
+        return self._ask_and_publish(frame) if self._connection.asks else self._publish(frame)
+
+    async def _ask_and_publish(self, frame: str | bytes) -> None:
         try:
-            await self._publish(frame)
-        except InvalidCommand as error:
-            self._complain(error.code, str(error))
-        except BrokerUnavailable as error:
-            self._complain(ErrorCode.UNAVAILABLE, str(error))
+            await self._connection.ask_to_publish()
         except Forbidden as error:
             self._complain(ErrorCode.FORBIDDEN, str(error))
-
-    async def _publish(self, frame: str | bytes) -> None:
-        if self._access is not None:
-            self._access.demand(Action.PUBLISH)
-        if isinstance(frame, bytes):
-            await self._connection.publish(binary=frame)
         else:
+            if (rest := self._publish(frame)) is not None:
+                await rest
+
+    def _publish(self, frame: str | bytes) -> Awaitable[None] | None:
+        try:
+            self._may_publish()
+            if isinstance(frame, bytes):
+                return self._post(self._published, binary=frame)
             protocol.check(Content(text=frame), text_length=self._settings.max_text_length)
-            await self._connection.publish(frame)
+            return self._post(self._published, text=frame)
+        except InvalidCommand as error:
+            self._complain(error.code, str(error))
+        except Forbidden as error:
+            self._complain(ErrorCode.FORBIDDEN, str(error))
+        return None
+
+    def _published(self, outcome: Receipt | BrokerUnavailable) -> None:
+        if isinstance(outcome, BrokerUnavailable):
+            self._complain(ErrorCode.UNAVAILABLE, str(outcome))
 
     def _complain(self, code: str, message: str) -> None:
         metrics.command_errors.labels(code=code).inc()
         self._connection.send(Payload(f"Message was not sent: {message}".encode()))
 
 
-def _pace(settings: Settings) -> Callable[[], float | None]:
-    """Return what tells of each command how many seconds it is too early, or None if it was told too often."""
-    if not settings.rate_limit:
-        return lambda: 0.0
-    clock = asyncio.get_running_loop().time
-    limit = RateLimit(settings.rate_limit, settings.rate_burst, now=clock())
-    return lambda: limit.take(clock())
+def _pace(settings: Settings) -> RateLimit | None:
+    return RateLimit(settings.rate_limit, settings.rate_burst, now=_now()) if settings.rate_limit else None
 
 
 def _too_large(frame: str | bytes, settings: Settings) -> bool:

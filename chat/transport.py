@@ -13,6 +13,7 @@ STOPPING = "chat.stopping"  # under this name it puts a list of whom to call whe
 CLOSE_TIMEOUT = 10.0  # seconds in which a client that does not read can still learn why it is closed
 EXTENSION = "chat.transport"  # under this name a server that takes ready-made frames puts a `Transport` into the scope
 
+Take = Callable[[str | bytes], None]
 Send = Callable[[Any], Awaitable[None]]
 
 
@@ -53,6 +54,12 @@ class Transport(Protocol):
 
     def waiting(self) -> int:
         """Return how many bytes wait to be sent."""
+
+    def hand_over(self, take: Take) -> bool:
+        """Call `take` with each message from now on, as it comes; False if that cannot be done."""
+
+    def listen(self, on: bool) -> None:
+        """Take what the client sends, or leave it in the network for now; only once it was handed over."""
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake behind what was written; the reader then sees the disconnect.
@@ -115,6 +122,12 @@ class AsgiTransport:
 
     def waiting(self) -> int:
         return self._waiting
+
+    def hand_over(self, take: Take) -> bool:
+        return False  # ASGI lets an endpoint ask for messages, nothing else
+
+    def listen(self, on: bool) -> None:
+        raise NotImplementedError("nothing was handed over")
 
     def close(self, code: int, reason: str) -> None:
         if self._close is None:

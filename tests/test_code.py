@@ -30,12 +30,13 @@ LAYERS = """
     told
     attendance delivery
     room
-    presence admission
+    presence admission intake
     manager
     refusal
     session dependencies
     routes
     app
+    wire http
     main server client testing bench
     cli
 """
@@ -48,7 +49,7 @@ ONLY = {
     "redis": {"broker", "presence"},
     "hiredis": {"broker"},
     "broadcaster": {"broker"},
-    "uvicorn": {"server"},
+    "uvicorn": {"server", "wire", "http"},
     "fastapi": {"manager", "session", "dependencies", "refusal", "routes", "app"},
     "starlette": {"manager", "session", "dependencies", "refusal", "routes", "app", "logs", "headers", "bodies"},
 }

@@ -1,23 +1,32 @@
 """What every broker offers: fan-out between workers, and a log per room.
 
-Fan-out goes through `broadcaster`: every broker holds a `Broadcast(backend=…)`, and a worker subscribes once per
-room. What broadcaster does not know, the log, is added here.
+Fan-out goes through `broadcaster`: every broker holds a `Broadcast(backend=…)`, which makes and ends the worker's one
+subscription per room. What broadcaster does not know is added here: the log, and that what is heard is taken at once
+rather than carried through two tasks and a queue.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from broadcaster import Broadcast
 from broadcaster._backends.base import BroadcastBackend
 
 from chat.events import Event, Page, Position, Receipt, Signal
+from chat.exceptions import BrokerUnavailable
 from chat.protocol import User
 from chat.roster import People
+
+logger = logging.getLogger("chat.broker")
+
+Take = Callable[[Event], None]
+Then = Callable[["Receipt | BrokerUnavailable"], None]
 
 BEAT = 2.0  # seconds between two signs of life of a worker
 BEATS_MISSED = 8.0  # seconds without one after which a worker counts as gone
@@ -56,6 +65,9 @@ class Broker(ABC):
 
     broadcast: Broadcast
 
+    def __init__(self) -> None:
+        self._takers: dict[str, list[Take]] = {}  # by channel
+
     @property
     @abstractmethod
     def available(self) -> bool:
@@ -75,29 +87,69 @@ class Broker(ABC):
         await self.broadcast.disconnect()
 
     @asynccontextmanager
-    async def subscribe(self, room: str) -> AsyncIterator[Callable[[], Awaitable[Event]]]:
-        """Hear a room while the block lasts: what it is given waits for the next `Event` and returns it.
+    async def subscribe(self, room: str, take: Take) -> AsyncIterator[None]:
+        """Have `take` called with every event of a room while the block lasts, as soon as it is heard.
 
-        Once the block is entered nothing more is missed, unless the broker goes away: then `Link` says so.
+        Once the block is entered nothing more is missed, unless the broker goes away: then `Link` says so. `take` must
+        not wait; what it raises is logged, and costs nobody else anything.
         """
-        async with self.broadcast.subscribe(self.channel(room)) as subscriber:
+        channel = self.channel(room)
+        takers = self._takers.setdefault(channel, [])
+        takers.append(take)
+        try:
+            async with self.broadcast.subscribe(channel):
+                yield
+        finally:
+            takers.remove(take)
+            if not takers and self._takers.get(channel) is takers:
+                del self._takers[channel]
 
-            async def next_event() -> Event:
-                return cast("Event", (await subscriber.get()).message)
-
-            yield next_event
+    def deliver(self, channel: str, event: Event) -> None:
+        """Hand an event to those who subscribed to a channel; for the backend."""
+        for take in tuple(self._takers.get(channel, ())):
+            try:
+                take(event)
+            except Exception:
+                logger.exception("what came on %s could not be taken", channel)
 
     @abstractmethod
     def channel(self, room: str) -> str:
         """Return the name under which broadcaster knows the room."""
 
-    @abstractmethod
     async def publish(
         self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
     ) -> Receipt:
         """Append a message to the room's log and tell all subscribers, or neither.
 
         `seen`: how far the caller has got; a store that lost its newest messages then goes on behind it.
+        """
+        answered: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+
+        def then(outcome: Receipt | BrokerUnavailable) -> None:
+            if answered.done():
+                pass  # nobody waits any more
+            elif isinstance(outcome, BrokerUnavailable):
+                answered.set_exception(outcome)
+            else:
+                answered.set_result(outcome)
+
+        self.post(room, body, then, origin=origin, key=key, seen=seen)
+        return await answered
+
+    @abstractmethod
+    def post(
+        self,
+        room: str,
+        body: bytes,
+        then: Then,
+        *,
+        origin: str = "-",
+        key: str | None = None,
+        seen: Position | None = None,
+    ) -> None:
+        """Do what `publish` does, without waiting: `then` is called with its outcome, perhaps at once.
+
+        What is posted in a row is appended in that order.
         """
 
     @abstractmethod

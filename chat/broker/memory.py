@@ -11,7 +11,7 @@ from broadcaster._backends.memory import MemoryBackend
 
 from chat import protocol
 from chat.broker import sole_worker
-from chat.broker.base import Beat, Broker, Quota, new_epoch
+from chat.broker.base import Beat, Broker, Quota, Then, new_epoch
 from chat.events import Page, Position, Publication, Receipt, Signal
 from chat.protocol import User
 from chat.roster import PEOPLE, People
@@ -33,6 +33,7 @@ class MemoryBroker(Broker):
         await super().connect()
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
         self._settings = settings
         self._clock = clock
         self._logs: dict[str, _Log] = {}
@@ -46,24 +47,32 @@ class MemoryBroker(Broker):
     def channel(self, room: str) -> str:
         return room
 
-    async def publish(
-        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
-    ) -> Receipt:
+    def post(
+        self,
+        room: str,
+        body: bytes,
+        then: Then,
+        *,
+        origin: str = "-",
+        key: str | None = None,
+        seen: Position | None = None,
+    ) -> None:
         now = self._clock()
         log = self._log(room)
         if key is not None and (known := log.receipts.get(key)) is not None and known[0] > now:
-            return known[1]
+            then(known[1])
+            return
         publication = log.append(Publication(log.epoch, log.offset + 1, int(now * 1000), origin, body))
         log.touched = now
         if key is not None and self._settings.idempotency_ttl:
             receipt = Receipt(log.epoch, log.offset, duplicate=True)
             log.receipts[key] = (now + self._settings.idempotency_ttl, receipt)
-        await self.broadcast.publish(room, publication)
+        self.deliver(room, publication)
         self._sweep_now_and_then()
-        return Receipt(publication.epoch, publication.offset, duplicate=False)
+        then(Receipt(publication.epoch, publication.offset, duplicate=False))
 
     async def signal(self, room: str, signal: Signal) -> None:
-        await self.broadcast.publish(room, signal)
+        self.deliver(room, signal)
 
     async def position(self, room: str, *, seen: Position | None = None) -> Position:
         log = self._log(room)
@@ -86,7 +95,7 @@ class MemoryBroker(Broker):
         here = self._people.setdefault(room, {})
         here.update({user.id: (people.worker, user) for user in people.joined})
         await self.strike(room, people.worker, people.left)
-        await self.broadcast.publish(room, Signal(PEOPLE, "-", protocol.encode(people)))
+        self.deliver(room, Signal(PEOPLE, "-", protocol.encode(people)))
 
     async def strike(self, room: str, worker: str, ids: Iterable[str]) -> None:
         here = self._people.get(room, {})

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
-from itertools import chain
-from typing import Any, cast
+from itertools import chain, count
+from typing import Any
 
 from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
@@ -18,8 +18,8 @@ from broadcaster._base import Event
 from chat import metrics, protocol
 from chat.backoff import delays
 from chat.broker.address import Address
-from chat.broker.base import BEATS_LATE, BEATS_MISSED, Beat, Broker, Quota, new_epoch
-from chat.broker.resp import RedisConnection, RedisError
+from chat.broker.base import BEATS_LATE, BEATS_MISSED, Beat, Broker, Quota, Then, new_epoch
+from chat.broker.resp import Answer, RedisConnection, RedisError
 from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
 from chat.protocol import User
@@ -43,13 +43,32 @@ class Script:
         self.source = files("chat.broker").joinpath(name).read_bytes()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
+    def ask(self, connection: RedisConnection, answer: Answer, keys: tuple[str, ...], *args: str | bytes | int) -> None:
+        """Run it, as by `RedisConnection.ask`."""
+
+        def whole_if_unknown(reply: Any) -> None:
+            if not isinstance(reply, RedisError) or not str(reply).startswith("NOSCRIPT"):
+                answer(reply)
+                return
+            try:
+                connection.ask(answer, "EVAL", self.source, len(keys), *keys, *args)
+            except BrokerUnavailable as error:
+                answer(error)
+
+        connection.ask(whole_if_unknown, "EVALSHA", self.sha, len(keys), *keys, *args)
+
     async def call(self, connection: RedisConnection, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
-        try:
-            return await connection.call("EVALSHA", self.sha, len(keys), *keys, *args)
-        except RedisError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-            return await connection.call("EVAL", self.source, len(keys), *keys, *args)
+        """Run it, as by `RedisConnection.call`."""
+        replied: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def settle(reply: Any) -> None:
+            if not replied.done():
+                replied.set_result(reply)
+
+        self.ask(connection, settle, keys, *args)
+        if isinstance(reply := await replied, Exception):
+            raise reply
+        return reply
 
 
 PUBLISH = Script("publish.lua")
@@ -62,12 +81,13 @@ VACATE = Script("vacate.lua")
 class RedisBackend(BroadcastBackend):
     """A `BroadcastBackend` for `broadcaster.Broadcast` that comes back by itself.
 
-    It holds one connection for commands and one for what is pushed, as one link: if either is lost both are made
-    again, with backoff and jitter, and every subscription with them. A subscription that is dead although its
-    connection looks alive is found by publishing to oneself.
+    It holds one connection, the link, for commands and for what is pushed (RESP3 has both on one); when that is lost
+    it is made again, with backoff and jitter, and every subscription with it. A subscription that is dead although
+    its connection looks alive is found by publishing to oneself.
 
-    `decode` makes an event's message from the payload; what it refuses is skipped and counted. `link` tells whether
-    each channel's subscribers get a `Link` event, in line with the messages, when the link is lost and when it is back.
+    `decode` makes an event's message from the payload; what it refuses is skipped and counted. `deliver` is given
+    each channel's messages at once, and a `Link` when the link is lost and when it is back; without it they wait for
+    `next_published`, and nobody is told of the link.
     """
 
     def __init__(
@@ -75,18 +95,18 @@ class RedisBackend(BroadcastBackend):
         url: str,
         *,
         decode: Callable[[bytes], Any] = bytes.decode,
-        link: bool = False,
+        deliver: Callable[[str, Any], None] | None = None,
         patience: float = 2.0,
         prefix: str = "chat",
     ) -> None:
         self.address = Address(url)
-        self.commands: RedisConnection | None = None  # set while the link is up
+        self._connection: RedisConnection | None = None  # from when it is open
+        self._up = False  # from when the subscriptions are made again
         self._decode = decode
-        self._tells_link = link
+        self._deliver = deliver
         self._patience = patience
         self._pulse_channel = f"{prefix}:pulse:{new_epoch()}".encode()
         self._pulse_heard = 0.0  # by the loop's clock
-        self._subscriber: RedisConnection | None = None
         self._channels: dict[bytes, str] = {}  # what is to be heard, as on the wire and as it was asked for
         self._confirmations: dict[bytes, asyncio.Future[None]] = {}  # subscriptions under way
         self._arrived: deque[Event] = deque()  # emptied in every turn of the loop by broadcaster's listener
@@ -95,8 +115,8 @@ class RedisBackend(BroadcastBackend):
 
     @property
     def available(self) -> bool:
-        """Whether both ways to Redis are open and what this worker published to itself came back lately."""
-        return self.commands is not None
+        """Whether the link is up, and what this worker published to itself came back lately."""
+        return self._up
 
     # --- broadcaster's interface ---
 
@@ -120,19 +140,19 @@ class RedisBackend(BroadcastBackend):
         """
         name = channel.encode()
         self._channels[name] = channel
-        if self._subscriber is None:
+        if self._connection is None:
             return
         confirmed = self._confirmations[name] = asyncio.get_running_loop().create_future()
         with suppress(BrokerUnavailable):
-            self._subscriber.post("SUBSCRIBE", name)
-            await asyncio.wait({confirmed, self._subscriber.lost}, return_when=asyncio.FIRST_COMPLETED)
+            self._connection.post("SUBSCRIBE", name)
+            await asyncio.wait({confirmed, self._connection.lost}, return_when=asyncio.FIRST_COMPLETED)
 
     async def unsubscribe(self, channel: str) -> None:
         name = channel.encode()
         self._channels.pop(name, None)
-        if self._subscriber is not None:
+        if self._connection is not None:
             with suppress(BrokerUnavailable):
-                self._subscriber.post("UNSUBSCRIBE", name)
+                self._connection.post("UNSUBSCRIBE", name)
 
     async def publish(self, channel: str, message: Any) -> None:
         """Tell a channel's subscribers; a str or bytes. Raises `BrokerUnavailable`."""
@@ -147,15 +167,15 @@ class RedisBackend(BroadcastBackend):
     # --- the link ---
 
     def link(self) -> RedisConnection:
-        """Return the connection for commands; raises `BrokerUnavailable` while there is none."""
-        if self.commands is None:
+        """Return the connection; raises `BrokerUnavailable` while there is none that can be used."""
+        if not self._up or self._connection is None:
             raise BrokerUnavailable("the broker is away at the moment")
-        return self.commands
+        return self._connection
 
     def drop(self, reason: str) -> None:
         """Give the link up and make a new one."""
-        if self.commands is not None:
-            self.commands.close(reason)
+        if self._connection is not None:
+            self._connection.close(reason)
 
     async def _supervise(self, tried: asyncio.Future[None]) -> None:
         """Keep the link up until cancelled; `tried` is done after the first try."""
@@ -163,11 +183,11 @@ class RedisBackend(BroadcastBackend):
         complaint = ""  # said once, not again for every try
         while True:
             try:
-                async with self._opened() as (commands, subscriber):
+                async with self._opened() as connection:
                     waits = delays(first=RETRY_FIRST, most=RETRY_MOST)
                     complaint = ""
                     _settle(tried)
-                    await self._beat(commands, subscriber)
+                    await self._beat(connection)
             except BrokerError as error:
                 if str(error) != complaint:
                     complaint = str(error)
@@ -177,54 +197,48 @@ class RedisBackend(BroadcastBackend):
             await asyncio.sleep(next(waits))
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[tuple[RedisConnection, RedisConnection]]:
-        """Open both connections, make the subscriptions again, and be available while the block lasts."""
-        async with (
-            RedisConnection.open(self.address, patience=self._patience) as commands,
-            RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed) as subscriber,
-        ):
-            self._subscriber = (
-                subscriber  # first: a channel that is asked for from here on is subscribed by `subscribe`
-            )
+    async def _opened(self) -> AsyncIterator[RedisConnection]:
+        """Open the link, make the subscriptions again, and be available while the block lasts."""
+        async with RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed) as connection:
+            self._connection = connection  # a channel that is asked for from here on is subscribed by `subscribe`
             try:
-                await self._resubscribe(subscriber)
-                self.commands = commands
+                await self._resubscribe(connection)
+                self._up = True
                 logger.info("Redis at %s: connected", self.address)
                 self._tell(Link.UP)
-                yield commands, subscriber
+                yield connection
             finally:
-                self._subscriber = None
-                if self.commands is not None:
-                    self.commands = None
+                self._connection = None
+                if self._up:
+                    self._up = False
                     self._tell(Link.DOWN)
 
-    async def _resubscribe(self, subscriber: RedisConnection) -> None:
+    async def _resubscribe(self, connection: RedisConnection) -> None:
         # The pulse comes last: subscriptions are confirmed in order, so with it all are.
         names = [*self._channels, self._pulse_channel]
         confirmed = self._confirmations[self._pulse_channel] = asyncio.get_running_loop().create_future()
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
-            subscriber.post("SUBSCRIBE", *names[start : start + SUBSCRIBE_AT_ONCE])
-        await asyncio.wait({confirmed, subscriber.lost}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+            connection.post("SUBSCRIBE", *names[start : start + SUBSCRIBE_AT_ONCE])
+        await asyncio.wait({confirmed, connection.lost}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
         if not confirmed.done():
             raise BrokerUnavailable("the subscriptions could not be made again")
 
-    async def _beat(self, commands: RedisConnection, subscriber: RedisConnection) -> None:
-        """Publish to oneself until it does not come back or a connection is lost; raises `BrokerUnavailable`."""
+    async def _beat(self, connection: RedisConnection) -> None:
+        """Publish to oneself until it does not come back or the link is lost; raises `BrokerUnavailable`."""
         clock = asyncio.get_running_loop().time
         self._pulse_heard = clock()
         while True:
-            await commands.call("PUBLISH", self._pulse_channel, b"")
-            await asyncio.wait({commands.lost, subscriber.lost}, timeout=PULSE, return_when=asyncio.FIRST_COMPLETED)
-            for connection in (commands, subscriber):
-                if connection.lost.done():
-                    raise BrokerUnavailable(connection.reason)
+            await connection.call("PUBLISH", self._pulse_channel, b"")
+            await asyncio.wait({connection.lost}, timeout=PULSE)
+            if connection.lost.done():
+                raise BrokerUnavailable(connection.reason)
             if clock() - self._pulse_heard > PULSE + self._patience:
                 raise BrokerUnavailable("the subscription is deaf: what this worker publishes does not come back")
 
     def _tell(self, link: Link) -> None:
-        if self._tells_link:
-            self._arrived.extend(Event(channel, cast("str", link)) for channel in self._channels.values())
-            self._arrival.set()
+        if self._deliver is not None:
+            for channel in list(self._channels.values()):
+                self._deliver(channel, link)
 
     def _pushed(self, push: list[Any]) -> None:
         """Take in what Redis pushes: messages, and confirmations of subscriptions."""
@@ -244,8 +258,11 @@ class RedisBackend(BroadcastBackend):
             metrics.foreign_payloads.inc()
             logger.warning("skipped a payload on %s: %s", channel, error)
             return
-        self._arrived.append(Event(channel, message))
-        self._arrival.set()
+        if self._deliver is not None:
+            self._deliver(channel, message)
+        else:
+            self._arrived.append(Event(channel, message))
+            self._arrival.set()
 
 
 class RedisBroker(Broker):
@@ -257,6 +274,8 @@ class RedisBroker(Broker):
         # Quotas are on the same node of a cluster as the workers who have seats in them. No room is called so.
         self._workers = f"{self._prefix}:{{!workers}}"
         self._beat_by: RedisConnection | None = None  # by which the last sign of life went
+        super().__init__()
+        self._epochs = _names()
         self._redis = self.backend()
 
     @property
@@ -267,7 +286,7 @@ class RedisBroker(Broker):
         self._redis = RedisBackend(
             self._settings.broker_url,
             decode=parse,
-            link=True,
+            deliver=self.deliver,
             patience=self._settings.broker_timeout,
             prefix=self._prefix,
         )
@@ -277,27 +296,45 @@ class RedisBroker(Broker):
         # The braces keep a room's keys and channel on one node of a cluster.
         return f"{self._prefix}:{{{room}}}"
 
-    async def publish(
-        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
-    ) -> Receipt:
+    def post(
+        self,
+        room: str,
+        body: bytes,
+        then: Then,
+        *,
+        origin: str = "-",
+        key: str | None = None,
+        seen: Position | None = None,
+    ) -> None:
         channel = self.channel(room)
         keys: tuple[str, ...] = (f"{channel}:log", f"{channel}:head")
         if key is not None and self._settings.idempotency_ttl:
             keys = (*keys, f"{channel}:id:{key}")
-        epoch, offset, duplicate = await self._call(
-            PUBLISH.call(
+
+        def answer(reply: Any) -> None:
+            if isinstance(reply, RedisError):
+                then(self._refused(reply))
+            elif isinstance(reply, BrokerUnavailable):
+                then(reply)
+            else:
+                epoch, offset, duplicate = reply
+                then(Receipt(epoch.decode(), offset, bool(duplicate)))
+
+        try:
+            PUBLISH.ask(
                 self._redis.link(),
+                answer,
                 keys,
                 channel,
                 body,
                 origin,
-                new_epoch(),
+                next(self._epochs),
                 *self._kept(room),
                 self._settings.idempotency_ttl,
                 *(seen or ()),
             )
-        )
-        return Receipt(epoch.decode(), offset, bool(duplicate))
+        except BrokerUnavailable as error:
+            then(error)
 
     async def signal(self, room: str, signal: Signal) -> None:
         await self._call(self._redis.link().call("PUBLISH", self.channel(room), serialise(signal)))
@@ -396,10 +433,13 @@ class RedisBroker(Broker):
         try:
             return await reply
         except RedisError as error:
-            # Out of memory, still loading, a replica now: all of them pass.
-            if str(error).startswith("READONLY"):
-                self._redis.drop("it became a replica")  # to be asked again where the master is
-            raise BrokerUnavailable(f"the broker refused: {error}") from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: RedisError) -> BrokerUnavailable:
+        # Out of memory, still loading, a replica now: all of them pass.
+        if str(error).startswith("READONLY"):
+            self._redis.drop("it became a replica")  # to be asked again where the master is
+        return BrokerUnavailable(f"the broker refused: {error}")
 
 
 def _publications(entries: list[Any]) -> Iterator[Publication]:
@@ -411,6 +451,12 @@ def _publications(entries: list[Any]) -> Iterator[Publication]:
         else:
             if isinstance(publication, Publication):
                 yield publication
+
+
+def _names() -> Iterator[str]:
+    """Yield names for new logs; as unlikely to come twice as `new_epoch`, and cheaper, one for every publish."""
+    start = new_epoch()
+    return (f"{start}{number:x}" for number in count())
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -19,6 +19,8 @@ from chat.exceptions import BrokerError, BrokerUnavailable
 
 MAX_PENDING = 20_000  # commands without an answer yet; more than that means that the broker does not keep up
 
+Answer = Callable[[Any], None]  # takes a reply; or `RedisError`, or `BrokerUnavailable`
+
 _INCOMPLETE = object()
 
 
@@ -41,7 +43,7 @@ class RedisConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
-        self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()  # replies to come, and since when
+        self._pending: deque[tuple[Answer, float]] = deque()  # who waits for a reply, in their order, and since when
         self._unsent: list[bytes] = []  # packed in this turn of the loop
         self._watch: asyncio.TimerHandle | None = None  # looks at the oldest command without an answer
         self.reason = "the connection to the broker was lost"
@@ -81,28 +83,40 @@ class RedisConnection(asyncio.Protocol):
 
     def call(self, *command: str | bytes | int | float) -> asyncio.Future[Any]:
         """Send a command; the future is its reply, or raises `RedisError` or `BrokerUnavailable`."""
-        if self._transport is None or self.lost.done():
-            raise BrokerUnavailable(self.reason)
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def settle(reply: Any) -> None:
+            if future.done():
+                pass  # nobody waits any more
+            elif isinstance(reply, Exception):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+        self.ask(settle, *command)
+        return future
+
+    def ask(self, answer: Answer, *command: str | bytes | int | float) -> None:
+        """Send a command and have `answer` called with its reply, as soon as it is read; it must not raise.
+
+        Raises `BrokerUnavailable` if it cannot be sent.
+        """
         if len(self._pending) >= MAX_PENDING:
             raise BrokerUnavailable("the broker does not keep up")
-        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(packed)
-        future: asyncio.Future[Any] = self._loop.create_future()
+        self.post(*command)
         now = self._loop.time()
-        self._pending.append((future, now))
+        self._pending.append((answer, now))
         if self._watch is None:
             self._watch = self._loop.call_at(now + self.patience, self._look_at_oldest)
-        return future
 
     def post(self, *command: str | bytes | int | float) -> None:
         """Send a command that has no reply of its own, such as SUBSCRIBE in RESP3."""
         if self._transport is None or self.lost.done():
             raise BrokerUnavailable(self.reason)
+        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        self._unsent.append(packed)
 
     def close(self, reason: str) -> None:
         """Give the connection up, now, and say why to whoever waits for a reply."""
@@ -146,20 +160,14 @@ class RedisConnection(asyncio.Protocol):
             self.close("the broker sent something that is not RESP")
 
     def _answer(self, reply: Any) -> None:
-        future, _ = self._pending.popleft()
-        if future.done():
-            return
-        if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(RedisError(str(reply)))
-        else:
-            future.set_result(reply)
+        answer, _ = self._pending.popleft()
+        answer(RedisError(str(reply)) if isinstance(reply, hiredis.ReplyError) else reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        for future, _ in self._pending:
-            if not future.done():
-                future.set_exception(BrokerUnavailable(self.reason))
-        self._pending.clear()
         if not self.lost.done():
             self.lost.set_result(None)
+        while self._pending:
+            answer, _ = self._pending.popleft()
+            answer(BrokerUnavailable(self.reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from chat.broker import Broker, from_settings
+from chat.events import Event
 from chat.settings import Settings
 from tests.servers import RedisServer
 
@@ -22,6 +24,14 @@ async def running(broker: Broker) -> AsyncIterator[Broker]:
         yield broker
     finally:
         await broker.disconnect()
+
+
+@asynccontextmanager
+async def subscribed(broker: Broker, room: str) -> AsyncIterator[Callable[[], Awaitable[Event]]]:
+    """Hear a room while the block lasts: what is given waits for the next event and returns it."""
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    async with broker.subscribe(room, events.put_nowait):
+        yield events.get
 
 
 @pytest.fixture(params=["memory", "redis"])

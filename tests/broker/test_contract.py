@@ -13,7 +13,7 @@ from chat import protocol
 from chat.broker import Broker
 from chat.broker.base import Quota
 from chat.events import Event, Page, Publication, Signal
-from tests.broker.conftest import Open
+from tests.broker.conftest import Open, subscribed
 from tests.publications import ADA
 from tests.servers import until
 
@@ -58,7 +58,7 @@ async def test_offsets_rise_by_one(broker: Broker) -> None:
 
 async def test_a_subscriber_hears_what_is_said(broker: Broker) -> None:
     """Body, author's connection, time and place in the order."""
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         said = body("hé")
         receipt = await broker.publish("room", said, origin="worker-1")
         (heard,) = await publications(next_event, 1)
@@ -69,7 +69,7 @@ async def test_a_subscriber_hears_what_is_said(broker: Broker) -> None:
 
 async def test_all_subscribers_hear_concurrent_publishers_in_one_order(broker: Broker) -> None:
     """The order is that of the offsets, which are those of the receipts."""
-    async with broker.subscribe("room") as one, broker.subscribe("room") as other:
+    async with subscribed(broker, "room") as one, subscribed(broker, "room") as other:
         receipts = await asyncio.gather(*(broker.publish("room", body(str(n))) for n in range(300)))
         heard = [await publications(one, 300), await publications(other, 300)]
     for publications_heard in heard:
@@ -80,7 +80,7 @@ async def test_all_subscribers_hear_concurrent_publishers_in_one_order(broker: B
 
 async def test_rooms_do_not_mix(broker: Broker) -> None:
     """Each has an order and an epoch of its own, and its subscribers hear nothing else."""
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         other = await broker.publish("other", body("no"))
         receipt = await broker.publish("room", body("yes"))
         (heard,) = await publications(next_event, 1)
@@ -92,7 +92,7 @@ async def test_rooms_do_not_mix(broker: Broker) -> None:
 @pytest.mark.parametrize("room", ["部屋", "a.b:c@d~e-f_g", "caf\u00e9", "x" * 128])
 async def test_any_allowed_name_is_a_room(broker: Broker, room: str) -> None:
     """Whatever the broker makes of it."""
-    async with broker.subscribe(room) as next_event:
+    async with subscribed(broker, room) as next_event:
         await broker.publish(room, body("here"))
         (heard,) = await publications(next_event, 1)
     assert heard.content.text == "here"
@@ -102,7 +102,7 @@ async def test_any_allowed_name_is_a_room(broker: Broker, room: str) -> None:
 async def test_nothing_is_missed_once_the_subscription_stands(broker: Broker) -> None:
     """A message published right behind is heard, time after time."""
     for number in range(1, 30):
-        async with broker.subscribe("room") as next_event:
+        async with subscribed(broker, "room") as next_event:
             await broker.publish("room", body())
             (heard,) = await publications(next_event, 1)
         assert heard.offset == number
@@ -111,7 +111,7 @@ async def test_nothing_is_missed_once_the_subscription_stands(broker: Broker) ->
 async def test_a_large_message_arrives_whole(broker: Broker) -> None:
     """One that does not fit into a single read."""
     said = body("x" * 3_000_000)
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         await broker.publish("room", said)
         (heard,) = await publications(next_event, 1)
     assert heard.body == said
@@ -123,7 +123,7 @@ async def test_a_large_message_arrives_whole(broker: Broker) -> None:
 
 async def test_the_same_key_makes_one_message(broker: Broker) -> None:
     """The second answer is the first, marked; subscribers hear one message."""
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         first = await broker.publish("room", body("first"), key="k")
         again = await broker.publish("room", body("again"), key="k")
         await broker.publish("room", body("next"), key="l")
@@ -192,7 +192,7 @@ async def test_an_empty_log_has_an_empty_page(broker: Broker) -> None:
 
 async def test_history_is_what_was_said(broker: Broker) -> None:
     """The publications in the log are those that were heard."""
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         await broker.publish("room", body("a"), origin="w-1")
         (heard,) = await publications(next_event, 1)
     (kept,) = (await broker.history("room")).publications
@@ -277,7 +277,7 @@ async def test_pages_are_right_whatever_is_asked(open_broker: Open) -> None:
 
 async def test_signals_are_heard_and_not_kept(broker: Broker) -> None:
     """They have no offset, and come in line with the messages."""
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         await broker.publish("room", body("before"))
         await broker.signal("room", Signal("typing", "w-1", b'{"a":1}'))
         await broker.publish("room", body("behind"))
@@ -297,7 +297,7 @@ async def test_many_subscribers_hear_everything(broker: Broker) -> None:
     rooms = [f"room-{number}" for number in range(20)]
     async with AsyncExitStack() as stack, asyncio.timeout(20):
         # One by one: first subscribers that cross are the connection manager's business, see its tests.
-        listeners = [await stack.enter_async_context(broker.subscribe(room)) for room in rooms * 5]
+        listeners = [await stack.enter_async_context(subscribed(broker, room)) for room in rooms * 5]
         for room in rooms:
             await asyncio.gather(*(broker.publish(room, body(room)) for _ in range(5)))
         for number, next_event in enumerate(listeners):
@@ -308,10 +308,10 @@ async def test_many_subscribers_hear_everything(broker: Broker) -> None:
 
 async def test_a_room_can_be_subscribed_again(broker: Broker) -> None:
     """After the last subscriber has left; a message that was still on the way may be heard, later ones must be."""
-    async with broker.subscribe("room"):
+    async with subscribed(broker, "room"):
         await broker.publish("room", body("heard by nobody"))
     await broker.publish("room", body("nobody is there"))
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         await broker.publish("room", body("heard"))
         while (await publications(next_event, 1))[0].content.text != "heard":
             pass
@@ -319,8 +319,8 @@ async def test_a_room_can_be_subscribed_again(broker: Broker) -> None:
 
 async def test_one_subscriber_leaves_and_the_other_stays(broker: Broker) -> None:
     """The room's subscription ends with its last subscriber only."""
-    async with broker.subscribe("room") as staying:
-        async with broker.subscribe("room"):
+    async with subscribed(broker, "room") as staying:
+        async with subscribed(broker, "room"):
             pass
         await broker.publish("room", body())
         assert len(await publications(staying, 1)) == 1
@@ -330,14 +330,14 @@ async def test_a_cancelled_subscriber_leaves_nothing_behind(broker: Broker) -> N
     """Another one can take its place at once."""
 
     async def listen() -> None:
-        async with broker.subscribe("room") as next_event:
+        async with subscribed(broker, "room") as next_event:
             await next_event()
 
     listener = asyncio.create_task(listen())
     await asyncio.sleep(0.02)
     listener.cancel()
     await asyncio.wait({listener})
-    async with broker.subscribe("room") as next_event:
+    async with subscribed(broker, "room") as next_event:
         await broker.publish("room", body())
         assert len(await publications(next_event, 1)) == 1
 

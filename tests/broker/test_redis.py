@@ -18,7 +18,7 @@ from chat.broker.redis import RedisBackend
 from chat.events import Event, Link, Publication
 from chat.exceptions import BrokerUnavailable
 from chat.settings import Settings
-from tests.broker.conftest import running
+from tests.broker.conftest import running, subscribed
 from tests.publications import ADA
 from tests.servers import RedisServer, TcpProxy, until
 
@@ -46,11 +46,6 @@ async def events_until_message(next_event: Callable[[], Awaitable[Event]], text:
 
 
 # --- it comes back ---
-
-
-async def kill_clients(redis: RedisServer, broker: Broker) -> None:
-    await redis.cli("CLIENT", "KILL", "TYPE", "normal")
-    await lost(broker)
 
 
 async def kill_subscribers(redis: RedisServer, broker: Broker) -> None:
@@ -84,10 +79,10 @@ async def back(broker: Broker) -> None:
     await until(lambda: broker.available, "the link is up again", within=5)
 
 
-@pytest.mark.parametrize("break_it", [kill_clients, kill_subscribers, restart, crash, pause])
+@pytest.mark.parametrize("break_it", [kill_subscribers, restart, crash, pause])
 async def test_it_comes_back_and_says_so(own_redis: RedisServer, break_it: Break) -> None:
     """Subscribers hear that the link went down, that it is up again, and what is said from then on."""
-    async with connected(own_redis.url) as broker, broker.subscribe("room") as next_event:
+    async with connected(own_redis.url) as broker, subscribed(broker, "room") as next_event:
         await break_it(own_redis, broker)
         await back(broker)
         await broker.publish("room", body("back"))
@@ -157,7 +152,7 @@ async def test_a_room_entered_during_an_outage_is_heard_after_it(own_redis: Redi
     async with connected(own_redis.url) as broker:
         await own_redis.kill()
         await lost(broker)
-        async with broker.subscribe("room") as next_event:
+        async with subscribed(broker, "room") as next_event:
             await own_redis.start()
             await back(broker)
             await broker.publish("room", body("back"))
@@ -167,7 +162,7 @@ async def test_a_room_entered_during_an_outage_is_heard_after_it(own_redis: Redi
 async def test_a_thousand_subscriptions_are_made_again(own_redis: RedisServer) -> None:
     """In few commands, and each of them."""
     async with connected(own_redis.url) as broker:
-        contexts = [broker.subscribe(f"room-{number}") for number in range(1200)]
+        contexts = [subscribed(broker, f"room-{number}") for number in range(1200)]
         for context in contexts:
             await context.__aenter__()
         await kill_subscribers(own_redis, broker)
@@ -238,7 +233,7 @@ async def test_a_wrong_password_is_told_without_it(own_redis: RedisServer, caplo
 async def test_a_foreign_payload_is_skipped_and_counted(own_redis: RedisServer, payload: bytes) -> None:
     """Who publishes to our channel by hand disturbs nobody; not even bytes that are no UTF-8 do."""
     before = metrics.foreign_payloads._value.get()
-    async with connected(own_redis.url) as broker, broker.subscribe("room") as next_event:
+    async with connected(own_redis.url) as broker, subscribed(broker, "room") as next_event:
         async with broker_connection(own_redis) as send:
             await send("PUBLISH", "chat:{room}", payload)
         await broker.publish("room", body("ours"))
@@ -282,7 +277,7 @@ async def test_a_user_who_may_do_no_more_than_needed(own_redis: RedisServer) -> 
     rights = "on >secret ~chat:* &chat:* +@read +@write +@stream +@scripting +@pubsub +@connection +time"
     await own_redis.cli("ACL", "SETUSER", "chat", *rights.split())
     url = own_redis.url.replace("//", "//chat:secret@")
-    async with connected(url) as broker, broker.subscribe("room") as next_event:
+    async with connected(url) as broker, subscribed(broker, "room") as next_event:
         await broker.publish("room", body("allowed"), key="k")
         await events_until_message(next_event, "allowed")
         assert len((await broker.history("room")).publications) == 1
@@ -307,7 +302,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 async def test_two_services_share_a_redis_by_their_prefixes(own_redis: RedisServer) -> None:
     """Neither rooms nor logs of the one are seen by the other."""
     async with connected(own_redis.url, prefix="a") as one, connected(own_redis.url, prefix="b") as other:
-        async with other.subscribe("room") as next_event:
+        async with subscribed(other, "room") as next_event:
             await one.publish("room", body("of a"))
             await other.publish("room", body("of b"))
             heard = await events_until_message(next_event, "of b")

@@ -7,19 +7,19 @@ import json
 import random
 import selectors
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from broadcaster._backends.base import BroadcastBackend
 
 from chat import protocol
-from chat.broker.base import Beat, Broker
+from chat.broker.base import Beat, Broker, Quota, Then
 from chat.events import Event, Link, Page, Position, Publication, Receipt, Signal
 from chat.exceptions import BrokerUnavailable
 from chat.frames import Batch
 from chat.protocol import User
 from chat.roster import PEOPLE, People
-from chat.transport import Listener
+from chat.transport import Listener, Take
 from tests.checker import Visit, moved
 
 
@@ -91,8 +91,10 @@ class ScriptedBroker(Broker):
     """One worker's way to the store. Takes its time with every answer, and can lose and hold back what it pushes."""
 
     def __init__(self, store: Store, others: list[ScriptedBroker], rand: random.Random) -> None:
+        super().__init__()
         self.store = store
         self.up = True
+        self._posting: set[asyncio.Task[None]] = set()
         self.holding = False  # live events arrive late
         self.losing = 0  # so many of the next live events are lost, and nobody says so
         self._others = others  # all that share the store, this one included
@@ -156,9 +158,27 @@ class ScriptedBroker(Broker):
     def channel(self, room: str) -> str:
         return room
 
-    async def publish(
-        self, room: str, body: bytes, *, origin: str = "-", key: str | None = None, seen: Position | None = None
-    ) -> Receipt:
+    def post(
+        self,
+        room: str,
+        body: bytes,
+        then: Then,
+        *,
+        origin: str = "-",
+        key: str | None = None,
+        seen: Position | None = None,
+    ) -> None:
+        async def post() -> None:
+            try:
+                then(await self._append(body, origin, key, seen))
+            except BrokerUnavailable as error:
+                then(error)
+
+        task = asyncio.get_running_loop().create_task(post())
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+
+    async def _append(self, body: bytes, origin: str, key: str | None, seen: Position | None) -> Receipt:
         await self._way()
         if key is not None and key in self.store.receipts:
             receipt = self.store.receipts[key]._replace(duplicate=True)
@@ -216,6 +236,15 @@ class ScriptedBroker(Broker):
     async def beat(self, worker: str) -> Beat:
         raise NotImplementedError
 
+    async def claim(self, worker: str, quotas: Sequence[Quota]) -> Quota | None:
+        raise NotImplementedError
+
+    async def vacate(self, worker: str, seats: Mapping[str, int]) -> None:
+        raise NotImplementedError
+
+    async def restate(self, worker: str, seats: Mapping[str, int]) -> None:
+        raise NotImplementedError
+
 
 class ScriptedTransport:
     """A socket whose client reads, or does not; what it reads goes to its visit."""
@@ -265,6 +294,12 @@ class ScriptedTransport:
 
     async def closed(self) -> None:
         pass
+
+    def hand_over(self, take: Take) -> bool:
+        return False
+
+    def listen(self, on: bool) -> None:
+        raise NotImplementedError
 
 
 def position_of(visits: Iterable[Visit]) -> Any:

@@ -78,7 +78,7 @@ class RoomLife(RuleBasedStateMachine):
             )
             self.rooms.append(room)
             await room.open()
-            self.spawn(room.follow(broker.next_event))
+            self.spawn(_follow(room, broker))
 
     def _people_on(self, worker: int) -> Callable[[], list[User]]:
         return lambda: [member.connection.user for member in self.members.values() if member.worker == worker]
@@ -203,7 +203,7 @@ class RoomLife(RuleBasedStateMachine):
             return
         with suppress(BrokerUnavailable):
             receipt = await member.connection.publish(f"text of {id}", id=id)
-            member.connection.send(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
+            member.connection.send_soon(Ack(id, receipt.epoch, receipt.offset, receipt.duplicate))
 
     # --- the broker ---
 
@@ -281,6 +281,11 @@ class RoomLife(RuleBasedStateMachine):
             states = [event["state"] for event in member.visit.events if event["type"] == "status"]
             assert states[-1:] in ([], ["ok"]), f"{name} was told {states}"
             assert _people(member.visit) == set(NAMES), f"{name} knows of {_people(member.visit)}"
+
+
+async def _follow(room: Room, broker: ScriptedBroker) -> None:
+    while True:
+        room.take(await broker.next_event())
 
 
 def _people(visit: Visit) -> set[str]:

@@ -1,0 +1,288 @@
+"""uvicorn's WebSocket protocol, tuned for this job: it takes ready-made frames, and hands on what comes in by calls."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from chat.frames import Batch
+from chat.protocol import CloseCode
+from chat.transport import EXTENSION, Listener, Take
+
+logger = logging.getLogger("chat.websocket")
+
+# What the kernel takes off our hands before the network does; by itself it would keep megabytes for a member that does
+# not read, and hide from us for minutes that a slow one reads.
+KERNEL_BUFFER_BYTES = 131_072
+NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+TEXT, BINARY = 0x81, 0x82  # the first byte of a frame that is a whole message (RFC 6455, 5.2)
+MASKED = 0x80
+SMALL = 65_536  # bytes; larger frames are read by websockets, which does not copy them for each piece that comes
+
+
+class FrameTransport:
+    """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
+
+    __slots__ = ("_protocol", "listener", "paused", "write_frames")
+
+    def __init__(self, protocol: ChatProtocol) -> None:
+        self.paused = False
+        self.listener: Listener | None = None  # there while a member holds the connection
+        self.write_frames: Callable[[bytes], None] | None = None
+        self._protocol = protocol
+
+    def attach(self, listener: Listener, *, limit: int) -> None:
+        self.listener = listener
+        self._protocol.transport.set_write_buffer_limits(high=limit, low=limit // 2)
+        if NOTSENT_LOWAT is not None:
+            connection = self._protocol.transport.get_extra_info("socket")
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, KERNEL_BUFFER_BYTES)
+        self.write_frames = self._protocol.transport.write
+
+    def write(self, batch: Batch) -> None:
+        protocol = self._protocol
+        if not protocol.close_sent and not protocol.disconnected:
+            protocol.transport.write(batch.frames)
+
+    def waiting(self) -> int:
+        return self._protocol.transport.get_write_buffer_size()
+
+    def hand_over(self, take: Take) -> bool:
+        return self._protocol.hand_over(take)
+
+    def listen(self, on: bool) -> None:
+        self._protocol.listen(on)
+
+    def close(self, code: int, reason: str) -> None:
+        self._protocol.close(code, reason)
+
+    async def closed(self) -> None:
+        pass  # it was, at once
+
+    def pause(self) -> None:
+        """The socket does not take any more."""
+        self.paused = True
+        if self.listener is not None:
+            self.listener.paused()
+
+    def resume(self) -> None:
+        """The socket took most of it."""
+        self.paused = False
+        if self.listener is not None:
+            self.listener.resumed()
+
+    def closes(self) -> None:
+        """A close was sent or came in, or the connection is lost."""
+        if self.listener is not None:
+            self.listener.closed()
+
+
+class _Nobody:
+    """In place of what only an endpoint needs, once there is none."""
+
+    def put_nowait(self, event: object) -> None:
+        pass
+
+    def set(self) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
+class ChatProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's own WebSocket protocol, with a `FrameTransport` in the scope's extensions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=logger)
+        self._frames = FrameTransport(self)
+        self._take: Take | None = None  # who is given the messages, if not the endpoint
+        self._deaf = False  # nobody takes messages at the moment
+        self._unread = b""  # what came and was not looked at yet: the beginning of a frame, or more while it is deaf
+        self._early: list[str | bytes] = []  # messages that came before they were handed over
+        self._inside = 0  # bytes to come of a frame that websockets reads
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # not refused already
+            self.scope["extensions"][EXTENSION] = self._frames  # type: ignore[assignment]
+
+    # --- what comes in ---
+
+    def data_received(self, data: bytes) -> None:
+        """Read what is small and whole right here, which is nearly all, and leave the rest to websockets."""
+        if not self.handshake_initiated:
+            super().data_received(data)
+            return
+        data = self._unread + data if self._unread else data
+        at = self._read(data)
+        self._unread = data[at:] if at < len(data) else b""
+
+    def _read(self, data: bytes) -> int:
+        """Read frames as far as possible; returns how far. websockets is always given them from their start."""
+        at, end = 0, len(data)
+        while at < end and not self._deaf and not self.disconnected:
+            if self._inside:
+                part = data[at : at + self._inside]
+                self._inside -= len(part)
+                at += len(part)
+                super().data_received(part)
+                continue
+            if end - at < 2:
+                break
+            first, masked, length = data[at], data[at + 1] & MASKED, data[at + 1] & 0x7F
+            payload = at + 2
+            if length > 125:
+                payload += 2 if length == 126 else 8
+                if end < payload:
+                    break
+                length = int.from_bytes(data[at + 2 : payload])
+            if masked:
+                payload += 4
+            after = payload + length
+            plain = first in (TEXT, BINARY)
+            if plain and masked and length <= SMALL and length <= self.config.ws_max_size and self._is_at_start():
+                if after > end:
+                    break
+                key = data[payload - 4 : payload]
+                at = after
+                self._message(first == TEXT, apply_mask(data[payload:after], key))
+            else:
+                self._inside = after - at
+        return at
+
+    def _is_at_start(self) -> bool:
+        """Whether a message may begin here."""
+        return not self.frames and not self.close_sent and self.conn.close_sent is None
+
+    def _message(self, is_text: bool, data: bytes) -> None:
+        message: str | bytes = data
+        if is_text:
+            try:
+                message = data.decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        if self._take is not None:
+            self._take(message)
+            return
+        self.queue.put_nowait({"type": "websocket.receive", "text" if is_text else "bytes": message})  # type: ignore[arg-type]
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        """Take a message that websockets has read."""
+        data = b"".join(self.frames)
+        self.frames = []
+        if not self.close_sent:
+            self._message(self.curr_msg_data_type == "text", data)
+
+    def hand_over(self, take: Take) -> bool:
+        """Give messages to `take` rather than to the endpoint, which may end then; False if the client has left."""
+        if self.close_sent or self.disconnected or self.conn.close_sent is not None:
+            return False
+        self._take = take
+        while not self.queue.empty():
+            event: Any = self.queue.get_nowait()
+            self._early.append(event["bytes"] if event.get("text") is None else event["text"])
+        # Nobody will ask for these any more; they are a third of what an idle connection weighs.
+        self.queue = self.writable = cast("Any", _NOBODY)
+        del self.scope, self.request, self.response
+        # uvicorn closes the connection when the endpoint ends, unless it waits for the closing handshake.
+        self.close_timer = cast("Any", _NOBODY)
+        self.read_paused = False
+        self.listen(True)
+        return True
+
+    def listen(self, on: bool) -> None:
+        """Take what the client sends, or leave it in the network for now."""
+        self._deaf = not on
+        if not on:
+            self.transport.pause_reading()
+            return
+        self.transport.resume_reading()
+        while self._early and self._take is not None and not self._deaf:
+            self._take(self._early.pop(0))
+        if self._unread:
+            self.data_received(b"")
+
+    # --- what goes out ---
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # uvicorn 0.54 forgets, and complains of an endpoint that only refused
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._frames.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._frames.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._frames.closes()
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._frames.closes()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._frames.closes()
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, as uvicorn does for `websocket.close`, but without waiting for the transport."""
+        if self.close_sent or self.disconnected or self.transport.is_closing() or not self.handshake_complete:
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._frames.closes()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        # Not transport.close, which would wait for a client that does not read.
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Let members go one after the other; uvicorn would send 1012 to all of them at once."""
+        if self._frames.listener is not None and not self.close_sent:
+            self._frames.listener.stopping()
+        else:
+            super().shutdown()
+
+    def keepalive_timeout(self) -> None:
+        """The client has not answered a ping. What waits to be sent will never be read: do not wait for it."""
+        super().keepalive_timeout()
+        self._frames.closes()
+        self.transport.abort()
+
+
+class _Rfc6455(ServerProtocol):
+    """Tells a frame over the limit by our own close code, which says that trying again is no use."""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        super().fail(CloseCode.TOO_LARGE if code == 1009 else code, reason)

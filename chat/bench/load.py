@@ -150,11 +150,12 @@ class Load:
         for step in itertools.count():
             due = start + step * interval
             if due >= until or self._crowd.over.is_set():
-                return
+                break
             await asyncio.sleep(max(due - time.perf_counter(), 0))
             room = self._rooms[step % len(self._rooms)]
             room.quiet.clear()
             room.say()
+        await self._until(until)
 
     async def _until(self, until: float) -> None:
         with suppress(TimeoutError):

@@ -1,13 +1,14 @@
 """Installs the peers that are not among our own dependencies, into a folder that git ignores; says what it skips.
 
     python -m benchmarks.install            all of them
-    python -m benchmarks.install python     only those of one kind: python, node, debian
+    python -m benchmarks.install python     only those of one kind: python, broadcaster, node, debian
 
-Nothing is installed outside that folder: a virtual environment, a node_modules, and Debian packages unpacked.
+Nothing is installed outside that folder: virtual environments, a node_modules, and Debian packages unpacked.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from benchmarks.servers import PEERS
 
 PYTHON = ["uvicorn", "uvloop", "python-socketio", "redis", "channels", "channels-redis", "picows", "websockets"]
+# With a redis-py that its Redis backend hears with; a Starlette that still knows on_startup.
+BROADCASTER = ["uvicorn", "uvloop", "websockets", "broadcaster", "redis<6", "starlette<1"]
 NODE = ["ws", "redis"]
 DEBIAN = ["nats-server", "nginx", "libnginx-mod-nchan"]
 
@@ -38,15 +41,28 @@ def main(kinds: Sequence[str]) -> int:
 
 
 def _python() -> Iterator[str]:
-    folder = PEERS / "python"
+    return _environment("python", PYTHON)
+
+
+def _broadcaster() -> Iterator[str]:
+    for line in _environment("broadcaster", BROADCASTER):
+        name, version = line.split()
+        if name in ("broadcaster", "redis"):
+            yield line if name == "broadcaster" else f"redis {version} for it"
+
+
+def _environment(name: str, wanted: Sequence[str]) -> Iterator[str]:
+    """Make a virtual environment with packages; yields their names and versions."""
+    folder = PEERS / name
     pip = str(folder / "bin" / "pip")
     if not folder.exists():
         _run(sys.executable, "-m", "venv", str(folder))
-    _run(pip, "install", "--quiet", "--disable-pip-version-check", *PYTHON)
+    _run(pip, "install", "--quiet", "--disable-pip-version-check", *wanted)
+    names = [re.split("[<>=]", package)[0] for package in wanted]
     for line in _run(pip, "freeze").splitlines():
-        name, _, version = line.partition("==")
-        if name.lower() in PYTHON:
-            yield f"{name} {version}"
+        package, _, version = line.partition("==")
+        if package.lower() in names:
+            yield f"{package} {version}"
 
 
 def _node() -> Iterator[str]:
@@ -71,7 +87,12 @@ def _debian() -> Iterator[str]:
         package.unlink()
 
 
-INSTALLERS: dict[str, Callable[[], Iterator[str]]] = {"python": _python, "node": _node, "debian": _debian}
+INSTALLERS: dict[str, Callable[[], Iterator[str]]] = {
+    "python": _python,
+    "broadcaster": _broadcaster,
+    "node": _node,
+    "debian": _debian,
+}
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

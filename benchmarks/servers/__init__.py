@@ -13,6 +13,9 @@ DEBIAN = str(PEERS / "debian")
 
 TUTORIAL = "tutorial"
 FLOOR = "bare"
+JOINED = "bare-joined"
+NCHAN = "nchan"
+NATS = "nats"
 OURS = "chat"
 
 # What is measured is the delivery; limits against abuse would only stop the load.
@@ -39,12 +42,14 @@ def _module(name: str, *arguments: str) -> Callable[[int, str], list[str]]:
     return lambda port, redis: [sys.executable, "-m", f"benchmarks.servers.{name}", str(port), *arguments]
 
 
-def _peer(name: str, *arguments: str, redis: bool = False) -> Callable[[int, str], list[str]]:
+def _peer(
+    name: str, *arguments: str, redis: bool = False, environment: str = "python"
+) -> Callable[[int, str], list[str]]:
     """Run by the peers' own Python."""
 
     def command(port: int, url: str) -> list[str]:
         words = [str(port), *([url] if redis else []), *arguments]
-        return [str(PEERS / "python" / "bin" / "python"), "-m", f"benchmarks.servers.{name}", *words]
+        return [str(PEERS / environment / "bin" / "python"), "-m", f"benchmarks.servers.{name}", *words]
 
     return command
 
@@ -67,12 +72,23 @@ def _chat(broker: str | None = None) -> Callable[[int, str], list[str]]:
 
 SERVERS = {
     FLOOR: Server("floor: bare uvloop protocol, one write per message and socket", _module("bare")),
-    "bare-joined": Server("floor: bare uvloop protocol, due frames joined", _module("bare", "joined")),
+    JOINED: Server("floor: bare uvloop protocol, due frames joined", _module("bare", "joined")),
     TUTORIAL: Server("FastAPI tutorial's manager, one process, no Redis, deflate off", _module("tutorial")),
     OURS: Server("**chat-broadcaster**, Redis, `chat.v1`", _chat(), dialect="chat.v1", env=NO_LIMITS, redis=True),
     "chat-plain": Server("**chat-broadcaster**, Redis, plain text", _chat(), env=NO_LIMITS, redis=True),
     "chat-memory": Server(
         "**chat-broadcaster**, memory, `chat.v1`", _chat("memory://"), dialect="chat.v1", env=NO_LIMITS
+    ),
+    "broadcaster-memory": Server(
+        "broadcaster's example, memory",
+        _peer("broadcaster_rooms", "memory://", environment="broadcaster"),
+        missing=_needs("broadcaster/bin/python"),
+    ),
+    "broadcaster": Server(
+        "broadcaster's example + Redis",
+        _peer("broadcaster_rooms", redis=True, environment="broadcaster"),
+        redis=True,
+        missing=_needs("broadcaster/bin/python"),
     ),
     "websockets": Server("python-websockets `broadcast()`", _module("websockets_broadcast")),
     "picows": Server("picows", _peer("picows_rooms"), missing=_needs("python/bin/python")),
@@ -83,8 +99,8 @@ SERVERS = {
         redis=True,
         missing=_needs("node/node_modules/ws"),
     ),
-    "nchan": Server("nchan (C, in nginx)", _module("nchan", DEBIAN), missing=_needs("debian/usr/sbin/nginx")),
-    "nats": Server(
+    NCHAN: Server("nchan (C, in nginx)", _module("nchan", DEBIAN), missing=_needs("debian/usr/sbin/nginx")),
+    NATS: Server(
         "nats-server (Go)", _module("nats", DEBIAN), dialect="nats", missing=_needs("debian/usr/sbin/nats-server")
     ),
     "socketio": Server(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -12,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from chat import metrics
+from chat.addresses import is_private, network
 from chat.broker import Broker
 from chat.broker.base import Beat, Quota
 from chat.exceptions import BrokerUnavailable, TooManyConnections
@@ -157,7 +157,7 @@ class Admission:
 
     def _suspect_proxy(self, address: str, limit: int) -> None:
         """Say once that a full address may be that of everybody, because a proxy is not known as one."""
-        if not self._suspected and _is_private(address):
+        if not self._suspected and is_private(address):
             self._suspected = True
             logger.warning(
                 "%d connections come from %s, and no more are let in; if that is a proxy, name it in "
@@ -170,26 +170,6 @@ class Admission:
 @lru_cache(maxsize=4096)  # one name for all sockets of an address
 def _address_quota(address: str) -> str:
     return f"address:{network(address)}"
-
-
-def network(address: str) -> str:
-    """Return what an address is counted as: for IPv6 its /64, of which whoever has one address has all."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]  # what a proxy calls it
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(ip), 64), strict=False))
-
-
-def _is_private(address: str) -> bool:
-    try:
-        return ipaddress.ip_network(address).is_private
-    except ValueError:
-        return False
 
 
 def _subtract(counts: Counter[str], names: tuple[str, ...]) -> None:

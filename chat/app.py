@@ -18,6 +18,7 @@ from chat.bodies import LimitedBodies
 from chat.exceptions import ChatError
 from chat.headers import CarefulHeaders
 from chat.manager import Authorize, ConnectionManager
+from chat.pace import Pace
 from chat.refusal import refuse, refuse_body, refuse_error, refuse_parameters, refuse_request
 from chat.revocations import LOG, Revocations
 from chat.routes import descriptions, events, messages, operations, page, sessions, websocket
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
     app = FastAPI(title="Chat broadcaster", version=__version__, lifespan=lifespan)
     app.state.manager = manager
     app.state.authenticator = authenticator
+    app.state.pace = Pace(settings.rate_limit, settings.rate_burst)
     app.add_middleware(LimitedBodies, limit=settings.max_frame_bytes)
     app.add_middleware(CarefulHeaders)
     app.add_middleware(StartsOrSaysWhy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -12,9 +12,11 @@ from fastapi.security import HTTPBearer
 
 from chat import names
 from chat.access import Access
+from chat.addresses import network
 from chat.auth import Authenticator, Identity
 from chat.exceptions import ChatError, Forbidden, InvalidName
 from chat.manager import ConnectionManager
+from chat.pace import Pace
 from chat.protocol import CloseCode, User
 from chat.refusal import code_for
 from chat.rights import Action
@@ -109,19 +111,51 @@ async def get_identity(
     name: Annotated[str | None, Query(description="the name to show to others, if the credential has none")] = None,
     documented: Annotated[object, Security(bearer)] = None,
 ) -> Identity:
-    """Return who asks, over HTTP."""
-    return await identify(connection, credential, name)
+    """Return who asks, over HTTP, no faster than one may; whoever is nobody is held to it by the address."""
+    pace: Pace = connection.app.state.pace
+    try:
+        identity = await identify(connection, credential, name)
+    except WebSocketException:
+        pace.demand("requests_per_address", address(connection))
+        raise
+    pace.demand("requests_per_user", identity.user.id)
+    return identity
 
 
-async def get_reader(
-    room: Annotated[str, Depends(get_room)],
-    identity: Annotated[Identity, Depends(get_identity)],
-    manager: Annotated[ConnectionManager, Depends(get_manager)],
-) -> User:
-    """Return who asks, and may know what is said in the room."""
-    demand(identity, room, Action.SUBSCRIBE)
-    await manager.demand(identity.user, room, Action.SUBSCRIBE)
-    return identity.user
+async def paced(connection: HTTPConnection) -> None:
+    """Refuse an address that asks too fast, of routes that take no credential."""
+    pace: Pace = connection.app.state.pace
+    pace.demand("requests_per_address", address(connection))
+
+
+async def signs_in(connection: HTTPConnection) -> None:
+    """Refuse an address that tries to sign in too fast."""
+    pace: Pace = connection.app.state.pace
+    pace.demand("sign_ins_per_address", address(connection))
+
+
+def address(connection: HTTPConnection) -> str:
+    """Return what the client's address is counted as."""
+    return "" if connection.client is None else network(connection.client.host)
+
+
+def whoever_may(action: Action) -> Callable[..., Awaitable[User]]:
+    """Return a dependency: who asks, over HTTP, if they may do that in the room."""
+
+    async def get_user(
+        room: Annotated[str, Depends(get_room)],
+        identity: Annotated[Identity, Depends(get_identity)],
+        manager: Annotated[ConnectionManager, Depends(get_manager)],
+    ) -> User:
+        demand(identity, room, action)
+        await manager.demand(identity.user, room, action)
+        return identity.user
+
+    return get_user
+
+
+get_reader = whoever_may(Action.SUBSCRIBE)
+get_author = whoever_may(Action.PUBLISH)
 
 
 async def get_access(
@@ -132,17 +166,6 @@ async def get_access(
     """Return until when who asks may listen to the room, over HTTP."""
     demand(identity, room, Action.SUBSCRIBE)
     return Access(await get_authenticator(connection), identity, room)
-
-
-async def get_author(
-    room: Annotated[str, Depends(get_room)],
-    identity: Annotated[Identity, Depends(get_identity)],
-    manager: Annotated[ConnectionManager, Depends(get_manager)],
-) -> User:
-    """Return who asks, and may say something in the room."""
-    demand(identity, room, Action.PUBLISH)
-    await manager.demand(identity.user, room, Action.PUBLISH)
-    return identity.user
 
 
 @contextmanager

@@ -7,6 +7,7 @@ ChatError
 ├── InvalidCredential       a token that is not signed, expired or otherwise not good
 ├── Forbidden               a good credential that does not allow this
 ├── TooManyConnections      of one person, or from one address
+├── TooManyRequests         over HTTP, by one person or from one address
 ├── CredentialsUnavailable  it cannot be told now whether a credential is good
 ├── ConnectionClosed        the member has left; there is nobody to send to
 ├── LoadRefused             a server does not take the load that `chat bench` puts on it
@@ -54,6 +55,14 @@ class Forbidden(ChatError):
 
 class TooManyConnections(ChatError):
     """One person, or one address, has as many open as are allowed; trying again later makes sense."""
+
+
+class TooManyRequests(ChatError):
+    """Somebody asks too often. `retry_after`: after how many seconds to try again."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class CredentialsUnavailable(ChatError):

@@ -370,8 +370,8 @@ class ConnectionManager:
     def listen(self, log: str, take: Callable[[Publication], None], *, caught_up: Callable[[], None]) -> None:
         """Give `take` all that stands in a log, and what is added to it on any worker, until the manager ends.
 
-        `caught_up` is called once, when all that stood there was given. The name of a log is that of no room, and begins
-        with `!`; how long it is kept says `Settings.kept`.
+        `caught_up` is called once, when all that stood there was given. The name of a log is that of no room, and
+        begins with `!`; how long it is kept says `Settings.kept`.
         """
         self._spawn(self._listen(log, take, caught_up))
 

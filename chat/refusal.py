@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from chat import metrics
-from chat.exceptions import BrokerUnavailable, ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
+from chat.exceptions import (
+    BrokerUnavailable,
+    ChatError,
+    CredentialsUnavailable,
+    Forbidden,
+    InvalidCredential,
+    TooManyConnections,
+    TooManyRequests,
+)
 from chat.protocol import SUBPROTOCOL, CloseCode
 
 
@@ -22,6 +31,7 @@ class Refusal(BaseModel):
 
     code: int = Field(description="as a WebSocket would be closed")
     message: str = Field(description="a sentence for people")
+    retry_ms: int | None = Field(None, description="milliseconds after which to try again, if that makes sense")
 
 
 MEANINGS = {
@@ -30,7 +40,16 @@ MEANINGS = {
     CloseCode.TOO_LARGE: "the body has more than `CHAT_MAX_FRAME_BYTES`",
     CloseCode.MALFORMED: "the room, the query, a header or the body is malformed",
     CloseCode.TOO_MANY_CONNECTIONS: "too many at once; come back after `Retry-After` seconds",
+    CloseCode.RATE_LIMITED: "too much at once; come back after `Retry-After` seconds",
     CloseCode.UNAVAILABLE: "cannot be done now; come back after `Retry-After` seconds",
+}
+
+
+# Seconds, where whatever was in the way does not know better.
+RETRY_AFTER: dict[int, float] = {
+    CloseCode.TOO_MANY_CONNECTIONS: 5,
+    CloseCode.RATE_LIMITED: 1,
+    CloseCode.UNAVAILABLE: 1,
 }
 
 
@@ -97,7 +116,8 @@ def _details(errors: Iterable[Any]) -> str:
 
 async def refuse_error(request: Request, error: ChatError) -> Response:
     """Answer an HTTP request that could not be carried out."""
-    return _answer(code_for(error), str(error))
+    retry_after = error.retry_after if isinstance(error, TooManyRequests) else None
+    return _answer(code_for(error), str(error), retry_after=retry_after)
 
 
 def code_for(error: ChatError) -> CloseCode:
@@ -107,20 +127,26 @@ def code_for(error: ChatError) -> CloseCode:
             return CloseCode.UNAUTHENTICATED
         case Forbidden():
             return CloseCode.FORBIDDEN
+        case TooManyConnections():
+            return CloseCode.TOO_MANY_CONNECTIONS
+        case TooManyRequests():
+            return CloseCode.RATE_LIMITED
         case BrokerUnavailable() | CredentialsUnavailable():
             return CloseCode.UNAVAILABLE
         case _:
             return CloseCode.MALFORMED
 
 
-def _answer(code: int, reason: str) -> JSONResponse:
+def _answer(code: int, reason: str, *, retry_after: float | None = None) -> JSONResponse:
     metrics.refused.labels(code=str(code)).inc()
+    refusal: dict[str, Any] = {"code": code, "message": reason}
     headers = {}
     if code == CloseCode.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    elif code == CloseCode.UNAVAILABLE:
-        headers["Retry-After"] = "1"
-    return JSONResponse({"code": code, "message": reason}, CloseCode(code).http_status, headers)
+    if (seconds := retry_after or RETRY_AFTER.get(code)) is not None:
+        headers["Retry-After"] = str(math.ceil(seconds))  # the header has no fractions
+        refusal["retry_ms"] = math.ceil(seconds * 1000)
+    return JSONResponse(refusal, CloseCode(code).http_status, headers)
 
 
 def _can_deny(websocket: WebSocket) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chat.admission import Admission, network
+from chat.admission import Admission
 from chat.broker import Broker, from_settings
 from chat.exceptions import BrokerUnavailable, TooManyConnections
 from chat.settings import Settings
@@ -214,21 +214,3 @@ async def test_a_full_address_that_may_be_a_proxys_is_said_once(caplog: pytest.L
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "chat.admission"]
     assert "10.0.0.1" in warning
     assert "CHAT_TRUSTED_PROXIES" in warning
-
-
-@pytest.mark.parametrize(
-    ("address", "counted"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("2001:db8:0:0:ffff::1", "2001:db8::/64"),
-        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
-        ("::1", "::/64"),
-        ("testclient", "testclient"),
-        ("x" * 1000, "x" * 64),
-    ],
-)
-def test_what_is_one_address(address: str, counted: str) -> None:
-    """Whoever has one IPv6 address has all of its network."""
-    assert network(address) == counted

@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames backoff rate_limit metrics headers bodies rights
+    exceptions frames backoff rate_limit metrics headers bodies rights addresses
     settings names protocol logs
     events plain_text roster jwks asyncapi
-    recovery tail codec revocations
+    recovery tail codec revocations pace
     auth
     broker transport
     connection feed
@@ -41,7 +41,7 @@ LAYERS = """
     cli
 """
 PURE = (
-    "exceptions frames rights names backoff rate_limit protocol events plain_text roster "
+    "exceptions frames rights names addresses backoff rate_limit protocol events plain_text roster "
     "recovery revocations tail codec"
 )
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}

@@ -31,7 +31,13 @@ COMMENT = Payload(b": still here\n\n")  # keeps proxies from closing a silent st
     response_class=Response,
     responses={
         200: {"description": "the events of chat.v1", "content": {"text/event-stream": {}}},
-        **refusals(CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.MALFORMED, CloseCode.UNAVAILABLE),
+        **refusals(
+            CloseCode.UNAUTHENTICATED,
+            CloseCode.FORBIDDEN,
+            CloseCode.MALFORMED,
+            CloseCode.TOO_MANY_CONNECTIONS,
+            CloseCode.UNAVAILABLE,
+        ),
     },
 )
 async def events(

@@ -18,7 +18,13 @@ router = APIRouter(tags=["rooms"])
 
 Manager = Annotated[ConnectionManager, Depends(get_manager)]
 RoomName = Annotated[str, Depends(get_room)]
-REFUSED_BY = (CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.MALFORMED, CloseCode.UNAVAILABLE)
+REFUSED_BY = (
+    CloseCode.UNAUTHENTICATED,
+    CloseCode.FORBIDDEN,
+    CloseCode.MALFORMED,
+    CloseCode.RATE_LIMITED,
+    CloseCode.UNAVAILABLE,
+)
 Offset = Annotated[int | None, Query(ge=0, le=MAX_OFFSET, description="an offset, exclusive")]
 
 

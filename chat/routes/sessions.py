@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from chat import names, protocol
 from chat.auth import Authenticator, Identity, user_id
-from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own
+from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own, paced, signs_in
 from chat.exceptions import ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode
@@ -33,6 +33,7 @@ REFUSED_BY = (
     CloseCode.FORBIDDEN,
     CloseCode.TOO_LARGE,
     CloseCode.MALFORMED,
+    CloseCode.RATE_LIMITED,
     CloseCode.UNAVAILABLE,
 )
 
@@ -92,7 +93,9 @@ class Token(BaseModel):
     expires: Annotated[str, Field(description="ISO 8601, UTC")]
 
 
-@router.post("/session", status_code=201, dependencies=[Depends(from_here)], responses=refusals(*REFUSED_BY))
+@router.post(
+    "/session", status_code=201, dependencies=[Depends(from_here), Depends(signs_in)], responses=refusals(*REFUSED_BY)
+)
 async def sign_in(request: Request, response: Response, wish: SignIn, manager: Manager, auth: Auth) -> Session:
     """Become a guest under a name, or put a token into the session cookie."""
     if wish.token is not None:
@@ -128,14 +131,21 @@ async def _as_guest(
     return auth.issue(subject, lasts=manager.settings.session_ttl, name=names.display_name(name or ""))
 
 
-@router.get("/session")
+@router.get(
+    "/session", dependencies=[Depends(paced)], responses=refusals(CloseCode.RATE_LIMITED, CloseCode.UNAVAILABLE)
+)
 async def who_am_i(request: Request, response: Response, auth: Auth) -> Session:
     """See how people get in, and who the cookie says you are."""
     response.headers["Cache-Control"] = "no-store"
     return _session(auth, await _whoever(request, auth))
 
 
-@router.delete("/session", status_code=204, dependencies=[Depends(from_here)], responses=refusals(CloseCode.FORBIDDEN))
+@router.delete(
+    "/session",
+    status_code=204,
+    dependencies=[Depends(from_here), Depends(paced)],
+    responses=refusals(CloseCode.FORBIDDEN, CloseCode.RATE_LIMITED),
+)
 async def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie. Sockets that are open stay so until the session expires or is revoked."""
     response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=request.url.scheme == "https")

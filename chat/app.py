@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat import __version__, logs
 from chat.auth import Authenticator
 from chat.bodies import LimitedBodies
-from chat.exceptions import ChatError
+from chat.decisions import Decisions
+from chat.exceptions import ChatError, SettingsError
 from chat.headers import CarefulHeaders
 from chat.manager import Authorize, ConnectionManager
 from chat.pace import Pace
@@ -35,14 +36,17 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
     `authorize` is asked as by `ConnectionManager`, over HTTP too, of whoever has shown a credential that allows it.
     """
     settings = settings or Settings.load()
-    manager = ConnectionManager(settings=settings, authorize=authorize)
+    decisions = Decisions(settings) if settings.authorize_url else None
+    if authorize is not None and decisions is not None:
+        raise SettingsError("authorize and CHAT_AUTHORIZE_URL both say who may do what; use one of them")
+    manager = ConnectionManager(settings=settings, authorize=authorize or decisions)
     authenticator = Authenticator(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if not authenticator.signed:
             logger.warning("open mode: whoever shows any token is let in; set CHAT_SECRET_KEY or CHAT_JWKS_URL")
-        async with manager:
+        async with manager, nullcontext() if decisions is None else decisions.running():
             if authenticator.signed:
                 await _learn(authenticator.revocations, manager)
             yield
@@ -59,8 +63,8 @@ def create_app(settings: Settings | None = None, *, authorize: Authorize | None 
     app.add_exception_handler(RequestValidationError, refuse_request)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, refuse_body)  # type: ignore[arg-type]
     app.add_exception_handler(ChatError, refuse_error)  # type: ignore[arg-type]
+    websocket.add_to(app)
     app.include_router(page.router)
-    app.include_router(websocket.router)
     app.include_router(messages.router)
     app.include_router(events.router)
     app.include_router(sessions.router)

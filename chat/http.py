@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chat import metrics
+from chat import handshake, metrics
 from chat.settings import Settings
 from chat.transport import STOPPING
+from chat.wire import ChatProtocol
 
 
 class ChatHttp(HttpToolsProtocol):
@@ -32,6 +33,25 @@ class ChatHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on as a WebSocket."""
+        offer = handshake.offer(self.headers)
+        if (
+            offer is None
+            or self.scope["method"] != "GET"
+            or self.scope["http_version"] != "1.1"
+            or not self.url.startswith(b"/")
+            or not self.url.isascii()
+            or not issubclass(cast("type", self.ws_protocol_class), ChatProtocol)
+            or self.config.ws_per_message_deflate
+        ):
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        protocol = ChatProtocol(self.config, self.server_state, self.app_state)
+        protocol.begin(self, offer)
+        self.transport.set_protocol(protocol)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

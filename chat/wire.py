@@ -6,14 +6,20 @@ import logging
 import socket
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import unquote
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, WebSocketAcceptEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
+from chat import handshake
 from chat.frames import Batch
+from chat.handshake import Offer
 from chat.protocol import CloseCode
 from chat.transport import EXTENSION, Listener, Take
 
@@ -111,7 +117,9 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _Rfc6455(max_size=self.config.ws_max_size, logger=logger)
+        self.conn.__class__ = _Rfc6455
+        self.conn.logger = logger
+        self._offer: Offer | None = None  # of a handshake that websockets has not seen
         self._frames = FrameTransport(self)
         self._take: Take | None = None  # who is given the messages, if not the endpoint
         self._deaf = False  # nobody takes messages at the moment
@@ -123,6 +131,51 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.handshake_complete:  # not refused already
             self.scope["extensions"][EXTENSION] = self._frames  # type: ignore[assignment]
+
+    # --- the handshake ---
+
+    def begin(self, http: HttpToolsProtocol, offer: Offer) -> None:
+        """Take over a connection from the HTTP protocol, which has read a handshake that asks no questions.
+
+        What uvicorn does instead is to write the request down again, and have websockets read it.
+        """
+        self._offer = offer
+        self.handshake_initiated = True
+        self.conn.parser = Protocol.parse(self.conn)  # that is what follows the request
+        next(self.conn.parser)
+        self.connections.add(self)
+        self.transport, self.server, self.client = http.transport, http.server, http.client
+        self.scheme = "wss" if http.scheme == "https" else "ws"
+        raw_path, _, query = http.url.partition(b"?")
+        self.scope = {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(raw_path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": http.headers,
+            "subprotocols": offer.subprotocols,
+            "state": self.app_state.copy(),
+            "extensions": {"websocket.http.response": {}, EXTENSION: self._frames},  # type: ignore[dict-item]
+        }
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+
+    def _accept(self, offer: Offer, message: WebSocketAcceptEvent) -> None:
+        headers = [*self.default_headers, *message.get("headers", ())]
+        if subprotocol := message.get("subprotocol"):
+            headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
+        self.handshake_complete = True
+        self.conn.state = State.OPEN
+        self.transport.write(handshake.answer(offer.key, headers))
+        self.start_keepalive()
 
     # --- what comes in ---
 
@@ -206,7 +259,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self._early.append(event["bytes"] if event.get("text") is None else event["text"])
         # Nobody will ask for these any more; they are a third of what an idle connection weighs.
         self.queue = self.writable = cast("Any", _NOBODY)
-        del self.scope, self.request, self.response
+        self.scope = self.request = self.response = cast("Any", None)
         # uvicorn closes the connection when the endpoint ends, unless it waits for the closing handshake.
         self.close_timer = cast("Any", _NOBODY)
         self.read_paused = False
@@ -228,6 +281,11 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     # --- what goes out ---
 
     async def send(self, message: ASGISendEvent) -> None:
+        if self._offer is not None and message["type"] == "websocket.accept" and not self.handshake_complete:
+            if self.disconnected:
+                raise ClientDisconnected
+            self._accept(self._offer, message)
+            return
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # uvicorn 0.54 forgets, and complains of an endpoint that only refused

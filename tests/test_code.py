@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames backoff rate_limit metrics headers bodies rights addresses
+    exceptions frames handshake backoff rate_limit metrics headers bodies rights addresses
     settings names protocol logs
     events plain_text roster jwks asyncapi
-    recovery tail codec revocations pace
+    recovery tail codec revocations pace decisions
     auth
     broker transport
     connection feed
@@ -36,18 +36,20 @@ LAYERS = """
     session dependencies
     routes
     app
-    wire http
+    wire
+    http
     main server client testing bench
     cli
 """
 PURE = (
-    "exceptions frames rights names addresses backoff rate_limit protocol events plain_text roster "
+    "exceptions frames handshake rights names addresses backoff rate_limit protocol events plain_text roster "
     "recovery revocations tail codec"
 )
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY = {
     "redis": {"broker", "presence"},
     "hiredis": {"broker"},
+    "httpx": {"decisions"},
     "broadcaster": {"broker"},
     "uvicorn": {"server", "wire", "http"},
     "fastapi": {"manager", "session", "dependencies", "refusal", "routes", "app"},

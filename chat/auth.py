@@ -84,8 +84,8 @@ class Authenticator:
             raise SettingsError("CHAT_GUESTS needs CHAT_SECRET_KEY, to sign what guests are let in by")
         if self.signed and 0 < settings.revocation_ttl < max(settings.session_ttl, settings.token_ttl):
             raise SettingsError(
-                f"CHAT_REVOCATION_TTL is {settings.revocation_ttl}, and sessions or tokens last longer (CHAT_SESSION_TTL, "
-                "CHAT_TOKEN_TTL): what was revoked would count again"
+                f"CHAT_REVOCATION_TTL is {settings.revocation_ttl}, and sessions or tokens last longer "
+                "(CHAT_SESSION_TTL, CHAT_TOKEN_TTL): what was revoked would count again"
             )
 
     @property

@@ -9,6 +9,7 @@ ChatError
 ├── TooManyConnections      of one person, or from one address
 ├── TooManyRequests         over HTTP, by one person or from one address
 ├── CredentialsUnavailable  it cannot be told now whether a credential is good
+├── DecisionUnavailable     it cannot be told now who may do what
 ├── ConnectionClosed        the member has left; there is nobody to send to
 ├── LoadRefused             a server does not take the load that `chat bench` puts on it
 └── BrokerError
@@ -71,6 +72,12 @@ class CredentialsUnavailable(ChatError):
 
 class LoadRefused(ChatError):
     """A server does not take the load that `chat bench` puts on it; says what to set."""
+
+
+class DecisionUnavailable(ChatError):
+    """It cannot be told now who may do what; trying again after `retry_ms` makes sense."""
+
+    retry_ms = 1000
 
 
 class BrokerError(ChatError):

@@ -20,7 +20,7 @@ from chat.broker import Broker
 from chat.codec import Codec, Item, Raw
 from chat.connection import Connection, Receive
 from chat.events import Event, Page, Position, Publication, Receipt, Signal
-from chat.exceptions import BrokerUnavailable, Forbidden, InvalidName, TooManyConnections
+from chat.exceptions import BrokerUnavailable, DecisionUnavailable, Forbidden, InvalidName, TooManyConnections
 from chat.feed import Feed
 from chat.intake import Handler, Intake
 from chat.presence import Presence
@@ -415,7 +415,7 @@ class ConnectionManager:
         await self._broker.publish(log, protocol.encode(protocol.body(user, data=data)))
 
     async def demand(self, user: User, room: str, action: Action) -> None:
-        """Raise `Forbidden` if `authorize` says no."""
+        """Raise `Forbidden` if `authorize` says no, and whatever it raises itself."""
         if self._authorize is not None and not await self._authorize(user, room, action):
             raise Forbidden(f"you may not {action} in {room}")
 
@@ -424,6 +424,8 @@ class ConnectionManager:
             await self.demand(user, room.name, Action.SUBSCRIBE)
         except Forbidden as error:
             raise WebSocketException(CloseCode.FORBIDDEN, str(error)) from None
+        except DecisionUnavailable as error:
+            raise _unavailable(error) from None
 
     def _connection(self, id: str, way: tuple[Transport, Receive], room: Room, user: User, codec: Codec) -> Connection:
         transport, receive = way

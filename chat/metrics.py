@@ -12,6 +12,7 @@ recovered = Counter("chat_recovered", "messages read from the log because they w
 gaps = Counter("chat_gaps", "holes found in the log by a room, or by a member that caught up")
 refused = Counter("chat_refused", "connections refused before or right after accept", ["code"])
 over_limit = Counter("chat_over_limit", "connections and requests refused because of a limit", ["limit"])
+decisions = Counter("chat_decisions", "questions to the service that says who may do what", ["outcome"])
 command_errors = Counter("chat_command_errors", "commands answered with an error", ["code"])
 slow_handshakes = Counter("chat_slow_handshakes", "connections given up because no request came")
 stalled = Counter("chat_stalled", "members closed because they stopped reading")

@@ -18,6 +18,7 @@ from chat.exceptions import (
     BrokerUnavailable,
     ChatError,
     CredentialsUnavailable,
+    DecisionUnavailable,
     Forbidden,
     InvalidCredential,
     TooManyConnections,
@@ -131,7 +132,7 @@ def code_for(error: ChatError) -> CloseCode:
             return CloseCode.TOO_MANY_CONNECTIONS
         case TooManyRequests():
             return CloseCode.RATE_LIMITED
-        case BrokerUnavailable() | CredentialsUnavailable():
+        case BrokerUnavailable() | CredentialsUnavailable() | DecisionUnavailable():
             return CloseCode.UNAVAILABLE
         case _:
             return CloseCode.MALFORMED

@@ -20,7 +20,14 @@ from chat.broker.base import Then
 from chat.codec import ChatV1, Codec, PlainText
 from chat.connection import Connection
 from chat.events import Position, Receipt
-from chat.exceptions import BrokerUnavailable, CredentialsUnavailable, Forbidden, InvalidCommand, InvalidCredential
+from chat.exceptions import (
+    BrokerUnavailable,
+    CredentialsUnavailable,
+    DecisionUnavailable,
+    Forbidden,
+    InvalidCommand,
+    InvalidCredential,
+)
 from chat.frames import Payload
 from chat.manager import ConnectionManager
 from chat.protocol import (
@@ -250,10 +257,14 @@ class JsonSession(Session):
         return None
 
     async def _ask_and_publish(self, command: Publish) -> None:
+        id = None if command.id is UNSET else command.id
         try:
+            self._may_publish()  # whoever may not anyway is not asked about
             await self._connection.ask_to_publish()
         except Forbidden as error:
-            self._complain(ErrorCode.FORBIDDEN, str(error), id=None if command.id is UNSET else command.id)
+            self._complain(ErrorCode.FORBIDDEN, str(error), id=id)
+        except DecisionUnavailable as error:
+            self._complain(ErrorCode.UNAVAILABLE, str(error), id=id, retry_ms=error.retry_ms)
         else:
             if (rest := self._publish(command)) is not None:
                 await rest
@@ -312,7 +323,7 @@ class JsonSession(Session):
         if now < self._typing_again:
             return
         self._typing_again = now + TYPING_EVERY
-        with suppress(BrokerUnavailable, Forbidden):  # the first thing to be dropped
+        with suppress(BrokerUnavailable, DecisionUnavailable, Forbidden):  # the first thing to be dropped
             self._may_publish()
             await self._connection.typing()
 
@@ -341,9 +352,12 @@ class PlainSession(Session):
 
     async def _ask_and_publish(self, frame: str | bytes) -> None:
         try:
+            self._may_publish()  # whoever may not anyway is not asked about
             await self._connection.ask_to_publish()
         except Forbidden as error:
             self._complain(ErrorCode.FORBIDDEN, str(error))
+        except DecisionUnavailable as error:
+            self._complain(ErrorCode.UNAVAILABLE, str(error))
         else:
             if (rest := self._publish(frame)) is not None:
                 await rest

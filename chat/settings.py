@@ -15,7 +15,8 @@ BROKER_SCHEMES = ("memory", "redis", "rediss", "redis+sentinel", "unix")
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SECRET = ("CHAT_SECRET_KEY", "CHAT_BROKER_URL")  # an address can hold a password
+# An address can hold a password.
+SECRET = ("CHAT_SECRET_KEY", "CHAT_BROKER_URL", "CHAT_AUTHORIZE_URL", "CHAT_AUTHORIZE_SECRET")
 REVOCATIONS = 100_000  # that are remembered; then the oldest are forgotten
 SHORTEST_SECRET = 32  # bytes: as long as the hash that HS256 makes of it
 
@@ -54,6 +55,23 @@ def _jwks(url: str) -> str:
     if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError("keys are read over https:// only, or over http:// from this machine")
     return url
+
+
+def _authorize(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("say an address such as https://example.org/may")
+    return url
+
+
+def _bearer(secret: str) -> str:
+    if secret and not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise ValueError("it goes into a header, so it has to be ASCII without spaces")
+    if secret and len(secret) < SHORTEST_SECRET:
+        raise ValueError(
+            f"a secret of less than {SHORTEST_SECRET} bytes can be guessed; make one by `openssl rand -hex 32`"
+        )
+    return secret
 
 
 class Settings(BaseSettings):
@@ -96,6 +114,22 @@ class Settings(BaseSettings):
     session_ttl: Annotated[int, Field(gt=0, description="seconds that a guest's session lasts")] = 604800
     token_ttl: Annotated[int, Field(gt=0, description="seconds that a token made by POST /tokens lasts at most")] = 3600
 
+    authorize_url: Annotated[
+        str,
+        AfterValidator(_authorize),
+        Field(description="a service that is asked who may do what; see docs/access.md"),
+    ] = ""
+    authorize_secret: Annotated[
+        str,
+        AfterValidator(_bearer),
+        Field(repr=False, description="shown to that service, so that it knows who asks; at least 32 bytes"),
+    ] = ""
+    authorize_timeout: Annotated[
+        float, Field(gt=0, le=60, description="seconds that it may take to answer before nobody may do anything")
+    ] = 2.0
+    authorize_ttl: Annotated[
+        float, Field(ge=0, le=3600, description="seconds that what it allowed is remembered; 0: not at all")
+    ] = 10
     revocation_ttl: Annotated[
         int,
         Field(ge=0, description="seconds that a revocation counts; at least as long as any token lasts; 0: for ever"),

@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.servers import PEERS
 
 PYTHON = ["uvicorn", "uvloop", "python-socketio", "redis", "channels", "channels-redis", "picows", "websockets"]
-# With a redis-py that its Redis backend hears with; a Starlette that still knows on_startup.
-BROADCASTER = ["uvicorn", "uvloop", "websockets", "broadcaster", "redis<6", "starlette<1"]
+# With a redis-py that its Redis backend hears with.
+BROADCASTER = ["uvicorn", "uvloop", "websockets", "broadcaster", "redis<6", "starlette"]
 NODE = ["ws", "redis"]
 DEBIAN = ["nats-server", "nginx", "libnginx-mod-nchan"]
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PATIENCE = 15.0  # seconds for a server to start, or to end
+PATIENCE = 30.0  # seconds for a server to start, or to end
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def started(
-    command: Sequence[str], *, port: int, core: int, env: Mapping[str, str] | None = None, log: Path
+    command: Sequence[str],
+    *,
+    port: int,
+    core: int | None,
+    env: Mapping[str, str] | None = None,
+    log: Path,
+    expected: tuple[str, int] | None = None,
 ) -> Iterator[int]:
-    """Run a server pinned to a core until the block ends; yields its process id once its port answers."""
+    """Run a server, pinned to a core unless that is None, until the block ends.
+
+    Yields its process id once its port answers, and its log holds a text so many times, if one is `expected`.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -29,8 +39,9 @@ def started(
             stderr=subprocess.STDOUT,
         )
         try:
-            os.sched_setaffinity(process.pid, {core})
-            _wait_for(port, process, log)
+            if core is not None:
+                os.sched_setaffinity(process.pid, {core})
+            _wait_for(port, process, log, expected or ("", 0))
             yield process.pid
         finally:
             _end(process)
@@ -77,7 +88,8 @@ def _read(path: str) -> str:
     return Path(path).read_text()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path, expected: tuple[str, int]) -> None:
+    text, times = expected
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -86,15 +98,18 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             time.sleep(0.05)
-        else:
+            continue
+        if log.read_text().count(text) >= times:
             return
+        time.sleep(0.05)
     raise RuntimeError(f"{' '.join(process.args)} did not start:\n{log.read_text()[-2000:]}")  # type: ignore[arg-type]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(0.5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(PATIENCE)
+    """End a process and its children, without waiting for a drain."""
+    children = [] if process.poll() is not None else family(process.pid)[1:]
+    process.kill()
+    process.wait(PATIENCE)
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)

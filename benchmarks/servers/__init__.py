@@ -30,7 +30,8 @@ NO_LIMITS = {
 class Server:
     """One row of the comparison."""
 
-    label: str
+    label: str  # in Markdown
+    short: str  # in a plot
     command: Callable[[int, str], list[str]]  # from port and Redis URL
     dialect: str = "plain"
     env: Mapping[str, str] = field(default_factory=dict)
@@ -71,39 +72,74 @@ def _chat(broker: str | None = None) -> Callable[[int, str], list[str]]:
 
 
 SERVERS = {
-    FLOOR: Server("floor: bare uvloop protocol, one write per message and socket", _module("bare")),
-    JOINED: Server("floor: bare uvloop protocol, due frames joined", _module("bare", "joined")),
-    TUTORIAL: Server("FastAPI tutorial's manager, one process, no Redis, deflate off", _module("tutorial")),
-    OURS: Server("**chat-broadcaster**, Redis, `chat.v1`", _chat(), dialect="chat.v1", env=NO_LIMITS, redis=True),
-    "chat-plain": Server("**chat-broadcaster**, Redis, plain text", _chat(), env=NO_LIMITS, redis=True),
+    FLOOR: Server(
+        "floor: bare uvloop protocol, one write per message and socket", "floor: bare uvloop protocol", _module("bare")
+    ),
+    JOINED: Server(
+        "floor: bare uvloop protocol, due frames joined", "floor: the same, frames joined", _module("bare", "joined")
+    ),
+    TUTORIAL: Server(
+        "FastAPI tutorial's manager, one process, no Redis, deflate off",
+        "FastAPI tutorial's manager",
+        _module("tutorial"),
+    ),
+    OURS: Server(
+        "**chat-broadcaster**, Redis, `chat.v1`",
+        "chat-broadcaster, Redis, chat.v1",
+        _chat(),
+        dialect="chat.v1",
+        env=NO_LIMITS,
+        redis=True,
+    ),
+    "chat-plain": Server(
+        "**chat-broadcaster**, Redis, plain text",
+        "chat-broadcaster, Redis, plain text",
+        _chat(),
+        env=NO_LIMITS,
+        redis=True,
+    ),
     "chat-memory": Server(
-        "**chat-broadcaster**, memory, `chat.v1`", _chat("memory://"), dialect="chat.v1", env=NO_LIMITS
+        "**chat-broadcaster**, memory, `chat.v1`",
+        "chat-broadcaster, memory, chat.v1",
+        _chat("memory://"),
+        dialect="chat.v1",
+        env=NO_LIMITS,
     ),
     "broadcaster-memory": Server(
+        "broadcaster's example, memory",
         "broadcaster's example, memory",
         _peer("broadcaster_rooms", "memory://", environment="broadcaster"),
         missing=_needs("broadcaster/bin/python"),
     ),
     "broadcaster": Server(
         "broadcaster's example + Redis",
+        "broadcaster's example + Redis",
         _peer("broadcaster_rooms", redis=True, environment="broadcaster"),
         redis=True,
         missing=_needs("broadcaster/bin/python"),
     ),
-    "websockets": Server("python-websockets `broadcast()`", _module("websockets_broadcast")),
-    "picows": Server("picows", _peer("picows_rooms"), missing=_needs("python/bin/python")),
+    "websockets": Server(
+        "python-websockets `broadcast()`", "python-websockets broadcast()", _module("websockets_broadcast")
+    ),
+    "picows": Server("picows", "picows", _peer("picows_rooms"), missing=_needs("python/bin/python")),
     "ws": Server(
         "Node `ws` + Redis",
+        "Node ws + Redis",
         _node,
         env={"NODE_PATH": str(PEERS / "node" / "node_modules")},
         redis=True,
         missing=_needs("node/node_modules/ws"),
     ),
-    NCHAN: Server("nchan (C, in nginx)", _module("nchan", DEBIAN), missing=_needs("debian/usr/sbin/nginx")),
+    NCHAN: Server("nchan (C, in nginx)", "nchan", _module("nchan", DEBIAN), missing=_needs("debian/usr/sbin/nginx")),
     NATS: Server(
-        "nats-server (Go)", _module("nats", DEBIAN), dialect="nats", missing=_needs("debian/usr/sbin/nats-server")
+        "nats-server (Go)",
+        "nats-server",
+        _module("nats", DEBIAN),
+        dialect="nats",
+        missing=_needs("debian/usr/sbin/nats-server"),
     ),
     "socketio": Server(
+        "python-socketio + Redis",
         "python-socketio + Redis",
         _peer("socketio_rooms", redis=True),
         dialect="socket.io",
@@ -112,11 +148,13 @@ SERVERS = {
     ),
     "channels-pubsub": Server(
         "Django Channels, pub/sub layer",
+        "Django Channels, pub/sub layer",
         _peer("channels_rooms", "pubsub", redis=True),
         redis=True,
         missing=_needs("python/bin/python"),
     ),
     "channels": Server(
+        "Django Channels, Redis layer",
         "Django Channels, Redis layer",
         _peer("channels_rooms", "queue", redis=True),
         redis=True,

@@ -7,6 +7,8 @@ newest redis-py, so the peers have one of their own that it hears with.
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import uvicorn
@@ -18,6 +20,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 PORT, URL = int(sys.argv[1]), sys.argv[2]
 
 broadcast = Broadcast(URL)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    await broadcast.connect()
+    yield
+    await broadcast.disconnect()
 
 
 async def endpoint(websocket: WebSocket) -> None:
@@ -35,16 +44,15 @@ async def endpoint(websocket: WebSocket) -> None:
 
         tasks.start_soon(receive)
         async with broadcast.subscribe(channel=room) as subscriber:
-            async for event in subscriber:
-                await websocket.send_text(event.message)
+            async for event in subscriber:  # type: ignore[union-attr]
+                await websocket.send_text(event.message)  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":
     uvicorn.run(
         Starlette(
             routes=[WebSocketRoute("/items/{room}/ws", endpoint)],
-            on_startup=[broadcast.connect],
-            on_shutdown=[broadcast.disconnect],
+            lifespan=lifespan,
         ),
         port=PORT,
         loop="uvloop",

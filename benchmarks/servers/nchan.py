@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 CONFIGURATION = """
+user root;
 load_module {root}/usr/lib/nginx/modules/ngx_nchan_module.so;
 daemon off;
 master_process off;
@@ -39,5 +40,10 @@ if __name__ == "__main__":
     folder = Path(tempfile.mkdtemp(prefix="nchan-"))
     configuration = folder / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(port=port, root=root))
-    nginx = str(root / "usr/sbin/nginx")
-    os.execv(nginx, [nginx, "-p", str(folder), "-e", "stderr", "-c", str(configuration)])
+    command = [str(root / "usr/sbin/nginx"), "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
+    if not Path("/var/lib/nginx").exists():
+        # With nchan in it, this nginx also wants a folder that only its package's installation makes. It gets one
+        # that nobody else sees.
+        private = 'mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/nginx && exec "$@"'
+        command = ["unshare", "--mount", "--map-root-user", "sh", "-c", private, "sh", *command]
+    os.execvp(command[0], command)

@@ -8,15 +8,15 @@ import sys
 import tempfile
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from chat.cautions import cautions
 from chat.exceptions import SettingsError
 from chat.http import ChatHttp
 from chat.logs import WithoutHandshakes
-from chat.settings import LOOPBACK, Settings
+from chat.settings import Settings
 from chat.wire import ChatProtocol
 
 if sys.platform != "win32":
@@ -89,29 +89,6 @@ def check(settings: Settings) -> None:
             "its own, and people in the same room would not hear each other. Set CHAT_BROKER_URL to a Redis, such as "
             "redis://localhost:6379/0, or CHAT_WORKERS to 1."
         )
-
-
-def cautions(settings: Settings) -> list[str]:
-    """Return a sentence for each combination of settings that is meant for other places than this looks like."""
-    said = []
-    signed = settings.secrets or settings.jwks_url
-    if not signed and settings.host not in LOOPBACK:
-        said.append(
-            f"open mode on {settings.host}: whoever reaches this address is let in with any token, under any name; set "
-            "CHAT_SECRET_KEY or CHAT_JWKS_URL"
-        )
-    if settings.jwks_url and not settings.jwks_audience:
-        said.append(
-            "CHAT_JWKS_URL without CHAT_JWKS_AUDIENCE: tokens that were issued for other applications count as well"
-        )
-    said += [
-        f"CHAT_ALLOWED_ORIGINS has {origin}: whoever is on the way can change its pages and use session cookies by them"
-        for origin in sorted(settings.origins)
-        if origin.startswith("http://") and urlsplit(origin).hostname not in LOOPBACK
-    ]
-    if "*" in settings.trusted_proxies and settings.host not in LOOPBACK:
-        said.append("CHAT_TRUSTED_PROXIES is *: whoever reaches this address can say that it is somebody else")
-    return said
 
 
 def _logging(settings: Settings) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
+from functools import cache
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -19,6 +21,8 @@ from chat.protocol import CloseCode
 from chat.refusal import refusals
 from chat.revocations import LOG, Revocation
 from chat.rights import Action, Rights
+
+logger = logging.getLogger("chat.sessions")
 
 router = APIRouter(tags=["who may enter"])
 
@@ -108,7 +112,7 @@ async def sign_in(request: Request, response: Response, wish: SignIn, manager: M
         max_age=None if identity.expires is None else max(int(identity.expires - time.time()), 0),
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=_by_tls(request),
     )
     response.headers["Cache-Control"] = "no-store"
     return _session(auth, identity)
@@ -148,7 +152,7 @@ async def who_am_i(request: Request, response: Response, auth: Auth) -> Session:
 )
 async def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie. Sockets that are open stay so until the session expires or is revoked."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=_by_tls(request))
 
 
 @router.post("/revocations", status_code=204, dependencies=[Depends(from_here)], responses=refusals(*REFUSED_BY))
@@ -179,6 +183,21 @@ async def make_token(
     token, made = auth.issue(identity.user.id, lasts=lasts, name=identity.user.name, rights=rights)
     response.headers["Cache-Control"] = "no-store"
     return Token(token=token, expires=_when(made) or "")
+
+
+def _by_tls(request: Request) -> bool:
+    """Whether the browser came by TLS, which may end before us: then a proxy says so, or the page's own origin."""
+    if request.url.scheme == "https":
+        return True
+    if "https" in request.headers.get("x-forwarded-proto", ""):
+        _advise_to_trust()
+    return request.headers.get("origin", "").lower().startswith("https://")
+
+
+@cache
+def _advise_to_trust() -> None:
+    """Say once that a proxy is not believed."""
+    logger.warning("a proxy says that it was asked by https, but is not in CHAT_TRUSTED_PROXIES: it is not believed")
 
 
 def _within(room: str, identity: Identity) -> Rights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from chat import metrics
@@ -13,6 +12,7 @@ from chat.frames import Batch, Payload
 from chat.group import Group
 from chat.protocol import Gap
 from chat.told import Told
+from chat.turn import Turn
 
 
 class Delivery:
@@ -22,10 +22,11 @@ class Delivery:
     position up to which it was written to.
     """
 
-    def __init__(self, members: Mapping[str, Connection], *, lags: Callable[[Connection], None]) -> None:
+    def __init__(self, members: Mapping[str, Connection], turn: Turn, *, lags: Callable[[Connection], None]) -> None:
         self.written = Position("", 0)  # up to where publications were written to the live members
         self.told = Told(False, {}, 0)  # what was written to them of what is in no log
         self._members = members  # by connection id, live or not
+        self._turn = turn
         self._lags = lags
         self._live: dict[str, Group] = {}  # by codec name
         self._due: list[Item] = []  # not written yet
@@ -45,7 +46,7 @@ class Delivery:
 
     def _flush_soon(self) -> None:
         if not self._due and not self._apart:
-            asyncio.get_running_loop().call_soon(self.flush)
+            self._turn.at_end(self.flush)
 
     def flush(self) -> None:
         """Write what is due, now."""

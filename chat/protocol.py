@@ -9,6 +9,7 @@ import enum
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
@@ -369,4 +370,10 @@ def new_id() -> str:
 
 def timestamp(at: int) -> str:
     """Return milliseconds since 1970 as ISO 8601 in UTC, such as 2026-11-21T09:41:00.123Z."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    seconds, thousandths = divmod(at, 1000)
+    return f"{_to_the_second(seconds)}.{thousandths:03d}Z"
+
+
+@lru_cache(maxsize=64)  # one for the second that it is; a few for those who read the log
+def _to_the_second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")

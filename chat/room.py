@@ -58,7 +58,7 @@ class Room:
         self.held = 0  # by how many, members and members to be, the room is kept open
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._early: list[Event] | None = []  # heard before it was open
-        self._delivery = Delivery(self.members, lags=self._lag)
+        self._delivery = Delivery(self.members, broker.turn, lags=self._lag)
         self.attendance = Attendance(name, broker, worker=worker, own=own, deliver=self._delivery.add, spawn=spawn)
         self.feed = Feed(
             name,

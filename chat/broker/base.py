@@ -22,6 +22,7 @@ from chat.events import Event, Page, Position, Receipt, Signal
 from chat.exceptions import BrokerUnavailable
 from chat.protocol import User
 from chat.roster import People
+from chat.turn import Turn
 
 logger = logging.getLogger("chat.broker")
 
@@ -67,6 +68,7 @@ class Broker(ABC):
 
     def __init__(self) -> None:
         self._takers: dict[str, list[Take]] = {}  # by channel
+        self.turn = Turn()  # what is heard together is taken before it ends
 
     @property
     @abstractmethod

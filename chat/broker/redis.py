@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from importlib.resources import files
 from itertools import chain, count
 from typing import Any
@@ -25,6 +26,7 @@ from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
 from chat.protocol import User
 from chat.roster import PEOPLE, People
 from chat.settings import Settings
+from chat.turn import Turn
 
 logger = logging.getLogger("chat.broker")
 
@@ -33,6 +35,7 @@ FOR_EVER = 100 * 366 * 86400  # seconds
 QUOTA_TTL = 3600  # seconds that what is noted of a quota outlives its last use
 PULSE = 1.0  # seconds between two publishes to oneself
 RETRY_FIRST, RETRY_MOST = 0.05, 0.8  # seconds; small, because members must have everything within 2 s of its return
+ROOMS_AT_HAND = 4096  # whose names in Redis need not be put together for each message
 SUBSCRIBE_AT_ONCE = 1000  # channels in one command when the subscriptions are made again
 
 
@@ -87,7 +90,7 @@ class RedisBackend(BroadcastBackend):
 
     `decode` makes an event's message from the payload; what it refuses is skipped and counted. `deliver` is given
     each channel's messages at once, and a `Link` when the link is lost and when it is back; without it they wait for
-    `next_published`, and nobody is told of the link.
+    `next_published`, and nobody is told of the link. `turn` ends with each read.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class RedisBackend(BroadcastBackend):
         *,
         decode: Callable[[bytes], Any] = bytes.decode,
         deliver: Callable[[str, Any], None] | None = None,
+        turn: Turn | None = None,
         patience: float = 2.0,
         prefix: str = "chat",
     ) -> None:
@@ -104,6 +108,7 @@ class RedisBackend(BroadcastBackend):
         self._up = False  # from when the subscriptions are made again
         self._decode = decode
         self._deliver = deliver
+        self._turn = turn
         self._patience = patience
         self._pulse_channel = f"{prefix}:pulse:{new_epoch()}".encode()
         self._pulse_heard = 0.0  # by the loop's clock
@@ -199,7 +204,8 @@ class RedisBackend(BroadcastBackend):
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[RedisConnection]:
         """Open the link, make the subscriptions again, and be available while the block lasts."""
-        async with RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed) as connection:
+        opened = RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed, turn=self._turn)
+        async with opened as connection:
             self._connection = connection  # a channel that is asked for from here on is subscribed by `subscribe`
             try:
                 await self._resubscribe(connection)
@@ -276,6 +282,7 @@ class RedisBroker(Broker):
         self._beat_by: RedisConnection | None = None  # by which the last sign of life went
         super().__init__()
         self._epochs = _names()
+        self._room = lru_cache(maxsize=ROOMS_AT_HAND)(self._look_up)
         self._redis = self.backend()
 
     @property
@@ -287,6 +294,7 @@ class RedisBroker(Broker):
             self._settings.broker_url,
             decode=parse,
             deliver=self.deliver,
+            turn=self.turn,
             patience=self._settings.broker_timeout,
             prefix=self._prefix,
         )
@@ -306,8 +314,7 @@ class RedisBroker(Broker):
         key: str | None = None,
         seen: Position | None = None,
     ) -> None:
-        channel = self.channel(room)
-        keys: tuple[str, ...] = (f"{channel}:log", f"{channel}:head")
+        channel, keys, kept = self._room(room)
         if key is not None and self._settings.idempotency_ttl:
             keys = (*keys, f"{channel}:id:{key}")
 
@@ -329,7 +336,7 @@ class RedisBroker(Broker):
                 body,
                 origin,
                 next(self._epochs),
-                *self._kept(room),
+                *kept,
                 self._settings.idempotency_ttl,
                 *(seen or ()),
             )
@@ -420,6 +427,11 @@ class RedisBroker(Broker):
             else:
                 replies.append(link.call("HDEL", key, worker))
         await self._call(asyncio.gather(*replies))
+
+    def _look_up(self, room: str) -> tuple[str, tuple[str, ...], tuple[int, int, int]]:
+        """Return a room's channel, the keys of its log and head, and what is kept of it."""
+        channel = self.channel(room)
+        return channel, (f"{channel}:log", f"{channel}:head"), self._kept(room)
 
     def _kept(self, log: str) -> tuple[int, int, int]:
         """Return how many messages are kept, for how many seconds, and the head for how many: always longer."""

@@ -16,6 +16,7 @@ import hiredis
 
 from chat.broker.address import Address
 from chat.exceptions import BrokerError, BrokerUnavailable
+from chat.turn import Turn
 
 MAX_PENDING = 20_000  # commands without an answer yet; more than that means that the broker does not keep up
 
@@ -36,10 +37,11 @@ class RedisConnection(asyncio.Protocol):
     `BrokerUnavailable`.
     """
 
-    def __init__(self, *, patience: float, on_push: Callable[[list[Any]], None]) -> None:
+    def __init__(self, *, patience: float, on_push: Callable[[list[Any]], None], turn: Turn) -> None:
         self.patience = patience
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._on_push = on_push
+        self._turn = turn  # ends with every read, so that what came in it together goes on together
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
@@ -51,10 +53,15 @@ class RedisConnection(asyncio.Protocol):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, address: Address, *, patience: float, on_push: Callable[[list[Any]], None] = lambda _: None
+        cls,
+        address: Address,
+        *,
+        patience: float,
+        on_push: Callable[[list[Any]], None] = lambda _: None,
+        turn: Turn | None = None,
     ) -> AsyncIterator[RedisConnection]:
         """Connect and sign in, close at the end of the block; raises `BrokerUnavailable` or `RedisError`."""
-        connection = cls(patience=patience, on_push=on_push)
+        connection = cls(patience=patience, on_push=on_push, turn=turn or Turn())
         try:
             try:
                 async with asyncio.timeout(patience):
@@ -150,6 +157,7 @@ class RedisConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        self._turn.begin()
         try:
             while (reply := self._reader.gets()) is not _INCOMPLETE:
                 if type(reply) is hiredis.PushNotification:
@@ -158,6 +166,8 @@ class RedisConnection(asyncio.Protocol):
                     self._answer(reply)
         except (hiredis.ProtocolError, IndexError):
             self.close("the broker sent something that is not RESP")
+        finally:
+            self._turn.end()
 
     def _answer(self, reply: Any) -> None:
         answer, _ = self._pending.popleft()

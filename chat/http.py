@@ -14,24 +14,49 @@ from chat.settings import Settings
 from chat.transport import STOPPING
 from chat.wire import ChatProtocol
 
+MOST_OVERHEAD = 65_536  # bytes, but for a body
+
 
 class ChatHttp(HttpToolsProtocol):
     """uvicorn's own HTTP protocol, whose streams hear that the server is about to stop.
 
-    A client that takes too long to say what it wants is let go; a WebSocket begins as such a request.
+    A client that takes too long to say what it wants, or too many bytes, is let go; a WebSocket begins as such a
+    request.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stopping: list[Callable[[], None]] = []
-        self._patience: asyncio.TimerHandle | None = None  # while the head of a request is awaited
+        self._patience: asyncio.TimerHandle | None = None  # while a request is awaited
+        self._overhead = 0  # bytes that came since the last that were of use: of a head, or of what is around a body
+        self._in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        self._overhead += len(data)
+        super().data_received(data)
+        if self._overhead > MOST_OVERHEAD and not self.transport.is_closing():
+            self._end_by("431 Request Header Fields Too Large")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        """Go on, if it is clear what is asked for; what is raised here is answered by 400."""
+        self._overhead = 0
+        self._in_head = False
+        if sum([name == b"host" for name, _ in self.headers]) > 1:
+            raise ValueError("two hosts")
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MOST_OVERHEAD:
+            raise ValueError("a head of so many bytes")
+        if self.parser.should_upgrade():
+            self._stop_waiting()
+            if self.parser.get_http_version() != "1.1":
+                raise ValueError("a WebSocket begins in HTTP/1.1")
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -53,11 +78,20 @@ class ChatHttp(HttpToolsProtocol):
         protocol.begin(self, offer)
         self.transport.set_protocol(protocol)
 
+    def on_body(self, body: bytes) -> None:
+        self._overhead = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._overhead = 0
+        self._stop_waiting()
+        super().on_message_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait_for_head(self) -> None:
+    def _wait(self) -> None:
         if self._patience is None and (seconds := _handshake_timeout()):
             self._patience = self.loop.call_later(seconds, self._give_up)
 
@@ -70,12 +104,16 @@ class ChatHttp(HttpToolsProtocol):
         self._patience = None
         if not self.transport.is_closing():
             metrics.slow_handshakes.inc()
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            self.transport.close()
+            self._end_by("408 Request Timeout")
+
+    def _end_by(self, status: str) -> None:
+        self.transport.write(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._wait_for_head()
+        self._in_head = True
+        self._wait()
         self._stopping = []
         self.scope["extensions"] = {STOPPING: self._stopping}  # type: ignore[dict-item]
 

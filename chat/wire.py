@@ -12,7 +12,8 @@ from uvicorn._types import ASGISendEvent, WebSocketAcceptEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import DATA_OPCODES, Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
@@ -32,6 +33,8 @@ NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 TEXT, BINARY = 0x81, 0x82  # the first byte of a frame that is a whole message (RFC 6455, 5.2)
 MASKED = 0x80
+MOST_PIECES = 4096  # in which one message may come
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 SMALL = 65_536  # bytes; larger frames are read by websockets, which does not copy them for each piece that comes
 
 
@@ -182,11 +185,18 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Read what is small and whole right here, which is nearly all, and leave the rest to websockets."""
         if not self.handshake_initiated:
-            super().data_received(data)
+            self._begin(data)
             return
         data = self._unread + data if self._unread else data
         at = self._read(data)
         self._unread = data[at:] if at < len(data) else b""
+
+    def _begin(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # It could not even be read; uvicorn 0.54 would leave the connection open for ever.
+            self.transport.write(b"".join(self.conn.data_to_send()) or BAD_REQUEST)
+            self.transport.close()
 
     def _read(self, data: bytes) -> int:
         """Read frames as far as possible; returns how far. websockets is always given them from their start."""
@@ -332,6 +342,13 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         else:
             super().shutdown()
 
+    def handle_ping(self) -> None:
+        """Answer, unless the answers are not read: nobody makes us keep more and more of them."""
+        if self._frames.paused:
+            self.conn.data_to_send()
+        else:
+            super().handle_ping()
+
     def keepalive_timeout(self) -> None:
         """The client has not answered a ping. What waits to be sent will never be read: do not wait for it."""
         super().keepalive_timeout()
@@ -339,8 +356,30 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
+class _TooManyPieces(PayloadTooBig):
+    def __init__(self) -> None:
+        super().__init__(None, MOST_PIECES)
+
+    def __str__(self) -> str:
+        return f"a message may come in {MOST_PIECES} pieces"
+
+
 class _Rfc6455(ServerProtocol):
-    """Tells a frame over the limit by our own close code, which says that trying again is no use."""
+    """Tells a message over the limit by our own close code, which says that trying again is no use.
+
+    There is a limit of pieces as well as of bytes: even a piece of nothing costs memory.
+    """
+
+    _pieces = 0  # that have come of a message which is not complete
 
     def fail(self, code: int, reason: str = "") -> None:
         super().fail(CloseCode.TOO_LARGE if code == 1009 else code, reason)
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode in DATA_OPCODES:
+            self._pieces = 0 if frame.fin else self._pieces + 1
+            if self._pieces > MOST_PIECES:
+                raise _TooManyPieces
+        elif frame.opcode is Opcode.CLOSE:
+            self.current_size = None  # a close may come within a message; websockets would answer 1002
+        super().recv_frame(frame)

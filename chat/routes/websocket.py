@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, WebSocket
@@ -24,11 +25,14 @@ from chat.session import converse
 
 
 async def echo(websocket: WebSocket) -> None:
-    """Say back what is said: a check that WebSockets get through a proxy."""
+    """Say back what is said, bytes as they are: a check that WebSockets get through a proxy."""
     await websocket.accept()
-    while True:
-        text = await websocket.receive_text()
-        await websocket.send_text(f"Message text was: {text}")
+    with suppress(RuntimeError):  # by which uvicorn says that it has closed meanwhile, because of what came next
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            if (text := message.get("text")) is not None:
+                await websocket.send_text(f"Message text was: {text}")
+            else:
+                await websocket.send_bytes(message["bytes"])
 
 
 # What can be worked out without FastAPI is not made a parameter: each costs some 20 µs per connection.

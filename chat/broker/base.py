@@ -206,7 +206,8 @@ class Broker(ABC):
     async def restate(self, worker: str, seats: Mapping[str, int]) -> None:
         """Note how many seats the worker has in each quota, whatever was noted before.
 
-        Sent before this returns to the event loop, so behind the worker's claims before it and ahead of those after it.
+        Not while a claim is under way there: it would be uncertain whether its seat is among them. Sent before this
+        first waits, so ahead of what is claimed or given back after it.
         """
 
 

@@ -5,34 +5,33 @@
 --       4, 5… for each quota: its limit, and how many seats the worker itself knows it has
 -- Returns 0, or which of the quotas is full.
 
-local oldest = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[2])
-
-local function taken_by_others(quota, limit, mine)
-  local seats, others = redis.call('HGETALL', quota), 0
-  for n = 1, #seats, 2 do
-    if seats[n] ~= ARGV[1] then others = others + tonumber(seats[n + 1]) end
-  end
-  if others + mine < limit then return others end
-  -- It looks full. Only now is it worth asking who of the others lives.
+-- Return how many of these seats are those of workers that do not live; forget the workers that are gone for good.
+local function lost(quota, seats)
+  local oldest, count = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[2]), 0
   for n = 1, #seats, 2 do
     if seats[n] ~= ARGV[1] then
       local beat = redis.call('ZSCORE', KEYS[1], seats[n])
-      if not beat or tonumber(beat) < oldest then others = others - tonumber(seats[n + 1]) end
+      if not beat or tonumber(beat) < oldest then count = count + tonumber(seats[n + 1]) end
       if not beat then redis.call('HDEL', quota, seats[n]) end
     end
   end
-  return others
+  return count
 end
 
-local mine = {}
+local noted, mine = {}, {}
 for n = 2, #KEYS do
-  local limit, known = tonumber(ARGV[2 * n]), tonumber(ARGV[2 * n + 1])
+  local limit, seats, others = tonumber(ARGV[2 * n]), redis.call('HGETALL', KEYS[n]), 0
+  noted[n] = 0
+  for i = 1, #seats, 2 do
+    if seats[i] == ARGV[1] then noted[n] = tonumber(seats[i + 1]) else others = others + tonumber(seats[i + 1]) end
+  end
   -- This store may have lost some; the worker knows better.
-  mine[n] = math.max(tonumber(redis.call('HGET', KEYS[n], ARGV[1]) or 0), known)
-  if taken_by_others(KEYS[n], limit, mine[n]) + mine[n] >= limit then return n - 1 end
+  mine[n] = math.max(noted[n], tonumber(ARGV[2 * n + 1]))
+  -- Only if it looks full is it worth asking who of the others lives.
+  if others + mine[n] >= limit and others - lost(KEYS[n], seats) + mine[n] >= limit then return n - 1 end
 end
 for n = 2, #KEYS do
   redis.call('HSET', KEYS[n], ARGV[1], mine[n] + 1)
-  redis.call('EXPIRE', KEYS[n], ARGV[3])
+  if noted[n] == 0 then redis.call('EXPIRE', KEYS[n], ARGV[3]) end  -- later it is restated from time to time
 end
 return 0

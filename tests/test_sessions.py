@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chat import Settings, create_app
+from chat import Settings, __version__, create_app
 from tests.issuer import SECRET, token
 
 FOREIGN = {"Origin": "https://elsewhere.example"}
@@ -31,7 +31,8 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def test_a_guest_signs_in_and_out(client: TestClient) -> None:
-    assert client.get("/session").json() == {"mode": "signed", "guests": True, "user": None, "expires": None}
+    nobody = {"mode": "signed", "guests": True, "user": None, "expires": None, "version": __version__}
+    assert client.get("/session").json() == nobody
     signed_in = client.post("/session", json={"name": " Ada "}, headers=OWN)
     assert signed_in.status_code == 201
     assert signed_in.json()["user"]["name"] == "Ada"

@@ -30,5 +30,6 @@ files = PageFiles(directory=STATIC)
 
 @router.get("/", include_in_schema=False)
 async def page(request: Request) -> Response:
-    """Return the page; it finds everything else by itself."""
-    return await files.get_response("index.html", request.scope)
+    """Return the page, or with `?plain=1` the tutorial's; each finds everything else by itself."""
+    is_plain = request.query_params.get("plain", "0") not in {"", "0"}
+    return await files.get_response("plain.html" if is_plain else "index.html", request.scope)

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
-from chat import names, protocol
+from chat import __version__, names, protocol
 from chat.auth import Authenticator, Identity, user_id
 from chat.dependencies import from_here, get_authenticator, get_identity, get_manager, is_own, paced, signs_in
 from chat.exceptions import ChatError, CredentialsUnavailable, Forbidden, InvalidCredential
@@ -66,6 +66,9 @@ class Session(BaseModel):
     guests: Annotated[bool, Field(description="whether POST /session takes a name")]
     user: Person | None = None
     expires: Annotated[str | None, Field(description="ISO 8601, UTC")] = None
+    version: Annotated[str, Field(description="the service's; a page that knows another one is out of date")] = (
+        __version__
+    )
 
 
 class Revoked(BaseModel):

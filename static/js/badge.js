@@ -1,4 +1,4 @@
-// What is unread, told outside the page: in the title and on the icon of the tab.
+// What is unread, told outside the page: in the title, on the icon of the tab and on that of an installed app.
 
 const PRODUCT = "Broadcaster";
 const MOST = 99;
@@ -17,6 +17,7 @@ export class Badge {
     this.#shown = shown;
     document.title = title(room, count);
     this.icon.href = count > 0 ? this.plain.replace(/favicon(-unread)?\.svg$/u, "favicon-unread.svg") : this.plain;
+    navigator.setAppBadge?.(count).catch(() => {}); // 0 takes it away; only installed pages have one
   }
 }
 

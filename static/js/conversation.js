@@ -2,7 +2,7 @@
 
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
-import { ErrorCode, history, publish, roomAddress, typing } from "./protocol.js";
+import { ErrorCode, history, offered, publish, refresh, roomAddress, typing } from "./protocol.js";
 import { Requests } from "./requests.js";
 import { RoomSocket } from "./socket.js";
 import { Store, keyOf } from "./store.js";
@@ -11,13 +11,17 @@ import { Unread } from "./unread.js";
 const PAGE = 50;
 const TYPING_INTERVAL = 3_000;
 
-// The listener hears `changed()` when anything that can be seen is different, `welcomed()`, `tooFast()` when the server
-// holds us back, `arrived(message, {mine, replayed})` for each message that was not here before, and `caughtUp(missed)`
-// with the number that a reconnect brought.
+// The listener hears `changed()` when anything that can be seen is different, `welcomed()`, `signedOut()` when the
+// server takes the credential no longer, `unreachable()` when attempts fail and none has ever led in, `tooFast()` when
+// the server holds us back, `arrived(message, {mine, replayed})` for each message that was not here before, and
+// `caughtUp(missed)` with the number that a reconnect brought.
 export class Conversation {
   me = null; // {id, name}, as the server knows us
   connection = null; // worker-number; unique
   limits = { text_length: Infinity }; // in characters; the server says it
+  expires = null; // when the credential of this connection does, in ms since 1970; null: never
+  blocked = false; // the server answers, but not to WebSockets
+  turnedAway = false; // the server does not take who we are; somebody has to sign in
   degraded = false; // the broker is away: others may not hear us, nor we them
   heldUntil = null; // the server asked us to send nothing until then, because we were too fast
   pages = { older: "idle", newer: "idle" }; // idle, loading or failed
@@ -40,6 +44,7 @@ export class Conversation {
     this.#lastRead = lastRead;
     this.socket = new RoomSocket({
       address: () => roomAddress(base, { room, ...credentials(), since: this.store.position }),
+      protocols: () => offered(credentials().token),
       listener: { changed: () => this.#stateChanged(), received: (event) => this.#received(event) },
       WebSocket,
       clock,
@@ -49,6 +54,7 @@ export class Conversation {
   }
 
   open() {
+    this.turnedAway = false;
     this.socket.open();
   }
 
@@ -91,6 +97,13 @@ export class Conversation {
   type() {
     const now = this.clock.now();
     if (now - this.#typedAt >= TYPING_INTERVAL && this.socket.send(typing())) this.#typedAt = now;
+  }
+
+  // Shows the server a new token before the old one expires. Resolves to the new end, in ms since 1970, or null.
+  async refresh(token) {
+    const { expires } = await this.requests.ask(refresh(token), { reply: "ack" });
+    this.expires = moment(expires);
+    return this.expires;
   }
 
   // Where the reader looks: whether at this tab, at the newest message, and which end of the window is out of sight.
@@ -137,6 +150,8 @@ export class Conversation {
       this.requests.abort();
     }
     if (this.socket.state === "live") this.#caughtUp();
+    if (this.socket.state === "signed-out") this.listener.signedOut();
+    if (this.socket.state === "waiting" && this.me === null && this.socket.failures > 1) this.listener.unreachable();
     this.listener.changed();
   }
 
@@ -173,6 +188,8 @@ export class Conversation {
     this.me = welcome.user;
     this.connection = welcome.connection;
     this.limits = { text_length: welcome.limits?.text_length || Infinity };
+    this.expires = moment(welcome.expires);
+    this.blocked = false;
     this.degraded = false;
     this.heldUntil = null;
     this.#target = welcome.offset;
@@ -247,3 +264,5 @@ export class Conversation {
     this.#timers[name] = this.clock.setTimeout(action, ms);
   }
 }
+
+const moment = (at) => (at === undefined ? null : Date.parse(at));

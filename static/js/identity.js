@@ -1,4 +1,4 @@
-// Who this tab is: a name, and a credential that goes nowhere but to the server.
+// Who this tab is, where the browser is not signed in: a name, and a credential that goes nowhere but to the server.
 
 const KEY = "chat.identity"; // kept per tab: two tabs are two people, a reloaded tab is the same one
 
@@ -18,10 +18,6 @@ export class Identity {
     this.made = kept.made ?? randomId(); // what stands in for a token as long as none is entered
     this.user = kept.user ?? null; // our id, as the server last told it
     this.room = kept.room ?? null; // where this tab is; a reload leads back there
-  }
-
-  get credentials() {
-    return { name: this.name, token: this.token || this.made };
   }
 
   update(change) {

@@ -1,51 +1,63 @@
-// The first view: which room, under which name.
+// The first view: which room, and who one is there.
 
+import { CredentialFields, complain } from "./credential_fields.js";
 import { roomProblem } from "./room_name.js";
 
 export class JoinForm {
-  // `join({room, name, token})` takes what was entered.
-  constructor(form, { join }) {
+  #busy = false;
+
+  // `actions` are {join({room, name, token}), signOut()}; join resolves when one is in, or rejects with `Refused`.
+  constructor(form, { actions }) {
     this.form = form;
-    this.join = join;
-    this.fields = form.elements;
+    this.room = form.elements.room;
+    this.notice = form.querySelector(".notice");
+    this.button = form.querySelector(".primary");
+    this.credentials = new CredentialFields(form, { actions });
+    this.actions = actions;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
     form.addEventListener("input", ({ target }) => complain(target, ""));
-    this.fields.reveal.addEventListener("click", () => this.#reveal());
   }
 
-  show({ room, name, token }) {
-    this.fields.room.value = room;
-    this.fields.name.value = name;
-    this.fields.token.value = token;
-    (room ? this.fields.name : this.fields.room).focus();
+  // `notice`: why one is back here, or "".
+  show({ room, name, token, session, notice = "" }) {
+    this.room.value = room;
+    complain(this.room, "");
+    this.credentials.show(session, { name, token });
+    this.notice.textContent = notice;
+    this.#busily(false);
+    const first = room ? (this.credentials.first ?? this.button) : this.room;
+    first.focus();
   }
 
-  #submit() {
-    const { room, name, token } = this.fields;
-    const entered = { room: room.value.trim().normalize("NFC"), name: name.value.trim(), token: token.value.trim() };
-    complain(room, roomProblem(entered.room));
-    complain(name, entered.name ? "" : "Enter the name that others will see.");
+  // The session is different; what was typed stays.
+  update(session) {
+    const { name, token } = this.form.elements;
+    this.credentials.show(session, { name: name.value, token: token.value });
+  }
+
+  async #submit() {
+    const room = this.room.value.trim().normalize("NFC");
+    complain(this.room, roomProblem(room));
+    const entered = this.credentials.read();
     const wrong = this.form.querySelector("[aria-invalid=true]");
     if (wrong) wrong.focus();
-    else this.join(entered);
+    if (wrong || this.#busy) return;
+    this.#busily(true);
+    try {
+      await this.actions.join({ room, ...entered });
+    } catch (refused) {
+      this.credentials.refuse(refused);
+    } finally {
+      this.#busily(false);
+    }
   }
 
-  #reveal() {
-    const { token, reveal } = this.fields;
-    const shown = token.type === "password";
-    token.type = shown ? "text" : "password";
-    reveal.setAttribute("aria-pressed", String(shown));
+  #busily(busy) {
+    this.#busy = busy;
+    this.button.setAttribute("aria-disabled", String(busy));
+    this.button.textContent = busy ? "Joining…" : "Join room";
   }
-}
-
-// Says what is wrong with a field beside it; an empty sentence: nothing.
-export function complain(field, problem) {
-  const note = document.getElementById(`${field.id}-problem`);
-  if (!note) return;
-  note.textContent = problem;
-  if (problem) field.setAttribute("aria-invalid", "true");
-  else field.removeAttribute("aria-invalid");
 }

@@ -6,8 +6,6 @@ import { isOnlyEmoji, parse } from "./markup.js";
 const FOLDED_LINES = 15;
 const FOLDED_CHARACTERS = 1_600;
 
-const REASONS = { lost: "connection lost.", too_long: "too long." };
-
 const EDGES = {
   older: {
     loading: "Loading earlier messages…",
@@ -112,11 +110,11 @@ export class Messages {
     return element("div", {}, body, more);
   }
 
-  #failure({ id, reason }) {
+  #failure({ id, problem }) {
     return element(
       "p",
       { class: "failure" },
-      `Not sent: ${REASONS[reason] ?? "the server refused it."}`,
+      problem,
       element("button", { type: "button", class: "link", onclick: () => this.actions.retry(id) }, "Try again"),
       element("button", { type: "button", class: "link", onclick: () => this.actions.discard(id) }, "Delete"),
     );

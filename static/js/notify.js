@@ -1,25 +1,22 @@
-// Desktop notifications: off until asked for, only while the tab is hidden, and from one tab only.
+// Desktop notifications: off until asked for.
 
 const KEY = "chat.notify";
 
 export class Notifier {
-  #isChosen = false; // of all tabs, the one that notifies
-
   constructor({ box, note, storage }) {
     Object.assign(this, { box, note, storage });
     box.checked = this.#isOn;
     box.addEventListener("change", () => this.#ask());
-    // Held for as long as this tab lives; the next one in line gets it then.
-    navigator.locks?.request("chat.notify", () => {
-      this.#isChosen = true;
-      return new Promise(() => {});
-    });
+    addEventListener("storage", ({ key }) => key === KEY && (box.checked = this.#isOn));
   }
 
   message(room, { user, text }) {
-    if (!document.hidden || !this.#isOn || !this.#isChosen) return;
+    if (!this.#isOn) return;
     const notification = new Notification(`${user.name} in #${room}`, { body: text ?? "", tag: `chat ${room}` });
-    notification.addEventListener("click", () => window.focus());
+    notification.addEventListener("click", () => {
+      window.focus();
+      notification.close();
+    });
   }
 
   get #isOn() {

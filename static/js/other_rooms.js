@@ -3,6 +3,7 @@
 export class OtherRooms {
   unread = new Map(); // room → number of messages
   #looking = false;
+  #next = null; // the rooms to look into once this round is over, if somebody asked meanwhile
   #unable = false; // the server has no such route; it is not asked again
 
   // `newest(room)` resolves to {epoch, offset}, or to null if the server does not tell.
@@ -13,6 +14,7 @@ export class OtherRooms {
 
   // `rooms`: [{room, read: {epoch, offset}}]. One after the other, and one round at a time.
   async look(rooms) {
+    if (this.#looking) this.#next = rooms;
     if (this.#looking || this.#unable) return;
     this.#looking = true;
     for (const { room, read } of rooms) {
@@ -23,10 +25,17 @@ export class OtherRooms {
     }
     this.#looking = false;
     this.changed();
+    this.#goOn();
   }
 
   entered(room) {
     this.unread.delete(room);
+  }
+
+  #goOn() {
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) this.look(next);
   }
 }
 

@@ -29,6 +29,7 @@ export const ErrorCode = Object.freeze({
 export const publish = (id, text) => ({ type: "publish", id, text });
 export const history = (range) => ({ type: "history", ...range });
 export const typing = () => ({ type: "typing" });
+export const refresh = (token) => ({ type: "refresh", token });
 export const ping = () => ({ type: "ping" });
 
 // Returns the event in a frame, or null for what is no event: both sides ignore what they do not know.
@@ -42,16 +43,32 @@ export function decode(frame) {
   }
 }
 
-// Returns where a room is: `base` is the page's own address, `since` a position {epoch, offset} or null.
+// Returns what a socket offers. A token goes this way if it can: addresses are written into logs, this is not.
+export function offered(token) {
+  return isBearable(token) ? [SUBPROTOCOL, `bearer.${token}`] : [SUBPROTOCOL];
+}
+
+// Returns where a room is: `base` is the page's own address, `since` a position {epoch, offset} or null. Only a token
+// that cannot be offered, as no signed one is, stands in the address.
 export function roomAddress(base, { room, name, token, since }) {
-  const address = itemAddress(base, room, "ws", { token, name, since: since && `${since.epoch}:${since.offset}` });
+  const position = since && `${since.epoch}:${since.offset}`;
+  const address = itemAddress(base, room, "ws", { token: isBearable(token) ? null : token, name, since: position });
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   return address.href;
 }
 
-// Returns where what was said in a room can be read without joining it.
-export function messagesAddress(base, { room, name, token, limit }) {
-  return itemAddress(base, room, "messages", { token, name, limit }).href;
+// Returns {address, headers}: how what was said in a room can be read without joining it.
+export function messagesRequest(base, { room, name, token, limit }) {
+  const isCarried = isBearable(token);
+  return {
+    address: itemAddress(base, room, "messages", { token: isCarried ? null : token, name, limit }).href,
+    headers: isCarried ? { Authorization: `Bearer ${token}` } : {},
+  };
+}
+
+// Whether a token is made of what may stand in a header and among subprotocols.
+function isBearable(token) {
+  return /^[\w!#$%&'*+.^`|~-]+$/u.test(token ?? "");
 }
 
 function itemAddress(base, room, what, query) {

@@ -1,8 +1,8 @@
 // The rooms where I have been, as they are seen: where I am, where something is new.
 
 import { atMost } from "./badge.js";
+import { complain } from "./credential_fields.js";
 import { avatar, element } from "./element.js";
-import { complain } from "./join.js";
 import { roomProblem } from "./room_name.js";
 
 export class Rail {

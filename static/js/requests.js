@@ -3,7 +3,7 @@
 const REPLY_WITHIN = 10_000;
 
 export class Requests {
-  #open = new Map(); // id → {type, resolve, reject, timer}
+  #open = new Map(); // id → {reply, resolve, reject, timer}
 
   // `send(command)` returns whether it went out.
   constructor({ send, clock, makeId }) {
@@ -12,12 +12,12 @@ export class Requests {
     this.makeId = makeId;
   }
 
-  // Returns a promise of the reply; it is rejected if there is none in time, or if it is an error.
-  ask(command) {
+  // Returns a promise of the reply, an event of that type; it is rejected if there is none in time, or if it is an error.
+  ask(command, { reply = command.type } = {}) {
     const id = this.makeId();
     return new Promise((resolve, reject) => {
       const timer = this.clock.setTimeout(() => this.#take(id)?.reject(new Error("no reply in time")), REPLY_WITHIN);
-      this.#open.set(id, { type: command.type, resolve, reject, timer });
+      this.#open.set(id, { reply, resolve, reject, timer });
       if (!this.send({ ...command, id })) this.#take(id).reject(new Error("not connected"));
     });
   }
@@ -25,7 +25,7 @@ export class Requests {
   // Returns whether the event was a reply that somebody waits for.
   settle(event) {
     const waiting = this.#open.get(event.id);
-    if (!waiting || (event.type !== waiting.type && event.type !== "error")) return false;
+    if (!waiting || (event.type !== waiting.reply && event.type !== "error")) return false;
     this.#take(event.id);
     if (event.type === "error") waiting.reject(new Error(event.message));
     else waiting.resolve(event);

@@ -19,14 +19,16 @@ const FAILURES_TOGETHER = 2;
 const LOADING = new Set(["connecting", "catching-up", "waiting"]);
 
 export class RoomView {
+  outdated = false; // the server has another version than this page
   #conversation = null;
   #frame = null;
   #clockwork = null; // the next drawing that only the time makes necessary
   #enteredAt = 0;
   #drafted = false; // whether the draft is back in the box
   #unsaved = null;
+  #failed = 0; // messages that were not sent, as far as that was told
 
-  // `page` are the elements, by name; `actions` are {leave(), signIn(token), read(room, position)}.
+  // `page` are the elements, by name; `actions` are {leave(), signIn({name, token}), askToSignIn(), read(conversation)}.
   constructor(page, { formats, announcer, badge, drafts, actions }) {
     Object.assign(this, { page, formats, announcer, badge, drafts, actions });
     this.messages = new Messages(page.list, { formats, actions: this.#rowActions });
@@ -40,8 +42,14 @@ export class RoomView {
       },
     });
     this.status = new Status(page, {
-      actions: { retry: () => this.#retry(), leave: actions.leave, signIn: () => this.#askForToken() },
+      actions: {
+        retry: () => this.#retry(),
+        leave: actions.leave,
+        signIn: actions.askToSignIn,
+        reload: () => location.reload(),
+      },
       alarm: (text) => announcer.alarm(text),
+      say: (text) => announcer.say(text),
     });
     this.signIn = new SignIn(page.signIn, { actions });
     this.people = new People(page.people, { formats });
@@ -67,6 +75,7 @@ export class RoomView {
     this.#conversation = conversation;
     this.#enteredAt = Date.now();
     this.#drafted = false;
+    this.#failed = conversation.outbox.failed.length;
     this.status.enter(this.#enteredAt);
     this.page.log.setAttribute("aria-label", `Messages in #${conversation.room}`);
     this.page.title.textContent = `# ${conversation.room}`;
@@ -134,10 +143,6 @@ export class RoomView {
     this.composer.focus(); // the button that had the focus is gone
   }
 
-  #askForToken() {
-    this.signIn.open({ expired: this.#conversation.me !== null });
-  }
-
   #retry() {
     const { socket } = this.#conversation;
     if (socket.state === "too-many-tabs") this.#conversation.open();
@@ -198,11 +203,12 @@ export class RoomView {
   }
 
   #drawLog(now) {
-    const { store, outbox, me, unread } = this.#conversation;
+    const { store, outbox, me, unread, limits } = this.#conversation;
     const drawn = rows({
       items: store.items,
       entries: outbox.entries,
       me,
+      limit: limits.text_length,
       marker: unread.marker,
       older: this.#older(),
       newer: store.detached ? { state: this.#conversation.pages.newer } : null,
@@ -226,22 +232,31 @@ export class RoomView {
 
   // Everything but the log. Returns when it has to be drawn again because of the time alone, or null.
   #drawAround(now) {
-    const { socket, connection, me, room, degraded, presence, limits, heldUntil, outbox } = this.#conversation;
-    const { state, cause, retryAt } = socket;
-    const name = me?.name ?? "";
-    const ticks = this.status.render({ state, cause, retryAt, room, name, online: navigator.onLine, degraded, now });
+    const { socket, connection, me, presence, limits, heldUntil, outbox } = this.#conversation;
+    const { state } = socket;
+    const ticks = this.status.render(this.#situation(now));
     this.people.render({ presence, me, now, since: connection === null ? null : this.status.downSince });
     this.composer.allow({ limit: limits.text_length, heldUntil });
     this.inspector.render(this.#conversation);
     this.#drawFailures(outbox.failed.length);
-    if (state === "signed-out" && document.documentElement.dataset.state !== state) this.#askForToken();
     document.documentElement.dataset.state = state;
     if (connection) document.documentElement.dataset.connection = connection;
     const skeleton = now < this.#enteredAt + SKELETON_AFTER ? this.#enteredAt + SKELETON_AFTER : null;
     return earliest(ticks, skeleton, presence.nextChange(now), heldUntil, midnightAfter(now));
   }
 
+  #situation(now) {
+    const { socket, me, room, degraded, blocked, turnedAway } = this.#conversation;
+    const { state, cause, retryAt } = socket;
+    const { outdated } = this;
+    const name = me?.name ?? "";
+    const online = navigator.onLine;
+    return { state, cause, retryAt, room, name, online, degraded, blocked, outdated, turnedAway, now };
+  }
+
   #drawFailures(failed) {
+    if (failed > this.#failed) this.announcer.alarm("Message not sent");
+    this.#failed = failed;
     this.page.failures.hidden = failed < FAILURES_TOGETHER;
     write(this.page.failuresText, `${count(failed, "message")} not sent`);
   }

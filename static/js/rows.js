@@ -6,9 +6,10 @@ import { keyOf } from "./store.js";
 const GROUPED_WITHIN = 5 * 60_000;
 
 // `items` are the store's, `entries` the outbox', `older` and `newer` say what lies beyond the ends of the window,
-// `marker` is the key of the first new message.
-export function rows({ items, entries, me, marker, older, newer, now, formats }) {
-  const lines = [...fold(items).map((item) => line(item, me)), ...entries.map((entry) => pendingLine(entry, me))];
+// `limit` how many characters a message may have, `marker` is the key of the first new message.
+export function rows({ items, entries, me, limit, marker, older, newer, now, formats }) {
+  const pending = entries.map((entry) => pendingLine(entry, { me, limit }));
+  const lines = [...fold(items).map((item) => line(item, me)), ...pending];
   const result =
     older && lines.some(({ kind }) => kind === "message") ? [{ kind: "edge", key: "older", ...older }] : [];
   let day = null;
@@ -52,9 +53,17 @@ function line(item, me) {
   return { kind: "message", key, user, mine, text: text ?? placeholder(item), at: Date.parse(at), state: "sent" };
 }
 
-function pendingLine({ id, text, at, state, reason }, me) {
+function pendingLine({ id, text, at, state, reason }, { me, limit }) {
   const user = me ?? { id: "", name: "You" };
-  return { kind: "message", key: keyOf(user, id), id, user, mine: true, text, at, state, reason };
+  const problem = state === "failed" ? notSent(reason, text, limit) : null;
+  return { kind: "message", key: keyOf(user, id), id, user, mine: true, text, at, state, problem };
+}
+
+function notSent(reason, text, limit) {
+  if (reason === "lost") return "Not sent: connection lost.";
+  if (reason === "forbidden") return "Not sent: you may read here, but not write.";
+  if (reason !== "too_long") return "Not sent: the server refused it.";
+  return `Not sent: too long (${[...text].length.toLocaleString()} of ${limit.toLocaleString()}).`;
 }
 
 function missing({ reason, count: n }) {

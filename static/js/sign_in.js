@@ -1,25 +1,52 @@
-// Asks for a token when there is none that the server takes; log and outbox stay as they are.
+// Asks who one is when the server no longer takes the old answer; log and outbox stay as they are.
+
+import { CredentialFields } from "./credential_fields.js";
 
 export class SignIn {
-  // `actions` are {signIn(token), leave()}.
-  constructor({ dialog, title, field, leave }, { actions }) {
-    Object.assign(this, { dialog, title, field });
-    dialog.querySelector("form").addEventListener("submit", () => actions.signIn(field.value.trim()));
+  #busy = false;
+
+  // `actions` are {signIn({name, token}), leave(), signOut()}; signIn may reject with `Refused`.
+  constructor({ dialog, text, leave }, { actions }) {
+    Object.assign(this, { dialog, text, actions });
+    this.form = dialog.querySelector("form");
+    this.credentials = new CredentialFields(this.form, { actions });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
     leave.addEventListener("click", () => {
       this.close();
       actions.leave();
     });
   }
 
-  // `expired`: there was one that the server took.
-  open({ expired }) {
+  open({ session, name }) {
     if (this.dialog.open) return;
-    this.title.textContent = expired ? "Your sign-in has expired" : "A token is needed here";
-    this.field.value = "";
+    this.text.textContent = `Enter a ${session.guests ? "name" : "token"} to go on. What you wrote is kept.`;
+    this.credentials.show({ ...pick(session), user: null }, { name, token: "" });
     this.dialog.showModal();
+    this.credentials.first?.focus();
   }
 
   close() {
     if (this.dialog.open) this.dialog.close();
   }
+
+  async #submit() {
+    const entered = this.credentials.read();
+    const wrong = this.form.querySelector("[aria-invalid=true]");
+    if (wrong) wrong.focus();
+    if (wrong || this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.actions.signIn(entered);
+      this.close();
+    } catch (refused) {
+      this.credentials.refuse(refused);
+    } finally {
+      this.#busy = false;
+    }
+  }
 }
+
+const pick = ({ mode, guests }) => ({ mode, guests });

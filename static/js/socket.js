@@ -4,7 +4,7 @@
 //   and the states that last until somebody does something: signed-out, refused, too-many-tabs
 
 import { retryDelay } from "./backoff.js";
-import { CloseCode, SUBPROTOCOL, decode, ping, stopAfter } from "./protocol.js";
+import { CloseCode, decode, ping, stopAfter } from "./protocol.js";
 
 const CONNECT_TIMEOUT = 8_000; // until `welcome`; a frozen path would hang for minutes
 const CATCH_UP_PATIENCE = 3_000; // a server that keeps no log replays nothing, and says nothing about it
@@ -16,7 +16,7 @@ const PONG_TIMEOUT = 8_000;
 const PONG_TIMEOUT_AFTER_SLEEP = 3_000;
 const LATE = 2_000; // a deadline that fires this late says nothing about the server
 
-// `address()` is asked before each attempt. The listener hears `changed()` and `received(event)`.
+// `address()` and `protocols()` are asked before each attempt. The listener hears `changed()` and `received(event)`.
 export class RoomSocket {
   state = "idle";
   cause = null; // why it is waiting or stopped: lost, restart, stalled, busy, or the server's own sentence
@@ -24,7 +24,7 @@ export class RoomSocket {
   retryAt = null; // when the next attempt is due, while waiting
   latency = null; // of the last ping, in ms
   #socket = null; // the one that counts; all others are abandoned, with no handler left on them
-  #failures = 0; // attempts in a row that led to no stable connection
+  failures = 0; // attempts in a row that led to no stable connection
   #attemptedAt = -Infinity;
   #liveSince = null;
   #receivedAt = 0;
@@ -33,8 +33,9 @@ export class RoomSocket {
   #drainUntil = null; // the moment that the server asked us to wait for
   #timers = new Map();
 
-  constructor({ address, listener, WebSocket, clock, random }) {
+  constructor({ address, protocols, listener, WebSocket, clock, random }) {
     this.address = address;
+    this.protocols = protocols;
     this.listener = listener;
     this.WebSocket = WebSocket;
     this.clock = clock;
@@ -42,7 +43,7 @@ export class RoomSocket {
   }
 
   open() {
-    this.#failures = 0;
+    this.failures = 0;
     this.#connect();
   }
 
@@ -91,7 +92,7 @@ export class RoomSocket {
     this.#abandon();
     this.#attemptedAt = this.clock.now();
     this.#liveSince = null;
-    const socket = new this.WebSocket(this.address(), [SUBPROTOCOL]);
+    const socket = new this.WebSocket(this.address(), this.protocols());
     this.#socket = socket;
     socket.onmessage = ({ data }) => this.#received(decode(data));
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
@@ -141,10 +142,10 @@ export class RoomSocket {
 
   #lost(cause, delay) {
     const now = this.clock.now();
-    if (this.#liveSince !== null && now - this.#liveSince >= STABLE_AFTER) this.#failures = 0;
-    const wait = delay ?? retryDelay(this.#failures, this.random);
+    if (this.#liveSince !== null && now - this.#liveSince >= STABLE_AFTER) this.failures = 0;
+    const wait = delay ?? retryDelay(this.failures, this.random);
     this.#abandon();
-    this.#failures += 1;
+    this.failures += 1;
     // While attempts fail, the first cause stays the one that explains most: a restart is still a restart.
     if (this.cause === null || cause !== "lost") this.cause = cause;
     this.#retryAt(now + wait);

@@ -10,9 +10,9 @@ export class Status {
   downSince = null; // since when the connection is not live
   #alarmed = false;
 
-  // `actions` are {retry(), leave(), signIn()}; `alarm(text)` interrupts a screen reader.
-  constructor({ chip, banner, bannerText, bannerAction }, { actions, alarm }) {
-    Object.assign(this, { chip, banner, bannerText, bannerAction, alarm });
+  // `actions` are {retry(), leave(), signIn(), reload()}; `alarm(text)` interrupts a screen reader, `say(text)` waits.
+  constructor({ chip, banner, bannerText, bannerAction }, { actions, alarm, say }) {
+    Object.assign(this, { chip, banner, bannerText, bannerAction, alarm, say });
     this.action = null;
     bannerAction.addEventListener("click", () => actions[this.action]());
   }
@@ -43,7 +43,7 @@ export class Status {
     this.bannerAction.hidden = this.action === null;
     write(this.bannerAction, notice?.label ?? "");
     // Once for each time that the connection is lost, not for each second of it.
-    if (notice && !this.#alarmed) this.alarm(notice.text);
+    if (notice && !this.#alarmed) (notice.calm ? this.say : this.alarm)(notice.text);
     this.#alarmed = notice !== null;
   }
 }
@@ -60,27 +60,28 @@ export function chipFor({ state, cause, name, online, degraded }) {
 }
 
 // Returns {text, action, label} or null. `downFor`: ms since the connection was last live.
-export function bannerFor({ state, cause, room, name, retryAt, downFor, online, degraded, now }) {
+export function bannerFor(situation) {
+  const { state, cause, room, retryAt, downFor, online, degraded, outdated, blocked, turnedAway, now } = situation;
   const again = { action: "retry", label: "Try now" };
   switch (state) {
     case "signed-out":
-      return {
-        text: name ? "Your sign-in has expired." : "This server asks for a token.",
-        action: "signIn",
-        label: "Enter a token",
-      };
+      return turnedAway ? { text: "Your sign-in has expired.", action: "signIn", label: "Sign in" } : null;
     case "refused":
       return { text: cause || `You don’t have access to #${room}.`, action: "leave", label: "Choose another room" };
     case "too-many-tabs":
       return { text: `#${room} is open in too many tabs. Close one, then`, action: "retry", label: "Try again" };
     case "live":
-      return degraded ? { text: "Messages from others may be delayed.", action: null } : null;
+      if (degraded) return { text: "Messages from others may be delayed.", action: null, calm: true };
+      return outdated ? { text: "This page is out of date.", action: "reload", label: "Reload", calm: true } : null;
     case "idle":
       return null;
   }
   if (downFor < BANNER_AFTER) return null;
   if (!online) return { text: "You’re offline. Messages will be sent when you’re back.", action: null };
-  if (cause === "stalled") return { text: "You fell behind; catching up…", action: null };
+  if (cause === "stalled") return { text: "You fell behind; catching up…", action: null, calm: true };
+  if (blocked) {
+    return { text: "The server is there, but something on the way, such as a proxy, lets no chat through.", ...again };
+  }
   if (downFor > STILL_AFTER) {
     return { text: "Still can’t reach the server. Your unsent messages are kept in this tab.", ...again };
   }

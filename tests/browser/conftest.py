@@ -19,6 +19,8 @@ from tests.servers import ChatServer, TcpProxy
 
 expect.set_options(timeout=15_000)  # a machine that is busy with something else is no failure
 
+SECRET = "the secret of the servers that ask for more than a name"
+
 # What the browser itself reports when the network fails; the tests break it on purpose.
 NETWORK_FAILURE = re.compile(r"WebSocket connection to .* failed|net::ERR_|Failed to load resource")
 
@@ -41,6 +43,13 @@ async def browser() -> AsyncIterator[Browser]:
 async def chat() -> AsyncIterator[ChatServer]:
     """A service with one worker, rooms in memory and no hurry, for all tests that do it no harm."""
     async with ChatServer(CHAT_RATE_LIMIT="0", CHAT_PRESENCE_GRACE="1") as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def guests() -> AsyncIterator[ChatServer]:
+    """A service that lets in who has a token, and guests under a name."""
+    async with ChatServer(CHAT_SECRET_KEY=SECRET, CHAT_GUESTS="true") as server:
         yield server
 
 

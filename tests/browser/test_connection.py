@@ -177,7 +177,6 @@ async def test_a_lost_acknowledgement_makes_no_second_message(people: People, ch
 @pytest.mark.parametrize(
     ("code", "state", "sentence"),
     [
-        (4401, "signed-out", "This server asks for a token."),
         (4403, "refused", "You don’t have access to #"),
         (4408, "too-many-tabs", "is open in too many tabs."),
     ],
@@ -198,29 +197,31 @@ async def test_a_refusal_says_what_to_do(
     await expect(ann.banner).to_contain_text(sentence)
 
 
-async def test_a_new_token_lets_one_go_on_where_one_was(people: People, chat: ChatServer, room: str) -> None:
+async def test_who_is_let_in_nowhere_is_back_at_the_form_with_a_sentence(
+    people: People, chat: ChatServer, room: str
+) -> None:
     ann = await people.tab(chat.url(""))
-    refusing = False
+    await ann.page.route_web_socket("**/ws?*", lambda socket: socket.close(code=4401))
+    await ann.visit(room)
+    await ann.page.get_by_label("Name", exact=True).fill("Ann")
+    await ann.page.get_by_role("button", name="Join room").click()
+    await expect(ann.page.get_by_text("This server asks for a token.")).to_be_visible()
+    await expect(ann.page.get_by_label("Room", exact=True)).to_have_value(room)
+    await expect(ann.page.get_by_label("Name", exact=True)).to_have_value("Ann")
 
-    async def maybe_refuse(socket: WebSocketRoute) -> None:
-        if refusing and "token=fresh" not in socket.url:
-            await socket.close(code=4401)
-        else:
-            socket.connect_to_server()
 
-    await ann.page.route_web_socket("**/ws?*", maybe_refuse)
-    await ann.join(room, "Ann")
-    await ann.say("kept in sight")
-    await ann.hears("kept in sight")
-    refusing = True
-    await ann.page.evaluate("dispatchEvent(new Event('pagehide'))")
-    await ann.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
-    await ann.is_in_state("signed-out")
-    dialog = ann.page.get_by_role("dialog", name="Your sign-in has expired")
-    await dialog.get_by_label("New token").fill("fresh")
-    await dialog.get_by_role("button", name="Go on").click()
-    await ann.is_live()
-    await ann.hears("kept in sight")
+async def test_when_only_the_chat_does_not_get_through_that_is_said(
+    people: People, chat: ChatServer, room: str
+) -> None:
+    ann = await people.tab(chat.url(""))
+    await ann.page.clock.install()
+    await ann.page.route_web_socket("**/ws?*", lambda socket: socket.close(code=1011))
+    await ann.visit(room)
+    await ann.page.get_by_label("Name", exact=True).fill("Ann")
+    await ann.page.get_by_role("button", name="Join room").click()
+    await ann.is_in_state("waiting")
+    await ann.page.clock.run_for(9_000)
+    await expect(ann.banner).to_contain_text("something on the way, such as a proxy, lets no chat through.")
 
 
 async def test_being_offline_is_said_and_nothing_is_lost(people: People, chat: ChatServer, room: str) -> None:

@@ -77,7 +77,7 @@ async def test_while_disconnected_the_list_says_how_old_it_is(
 async def join_by_token(tab: Tab, room: str, token: str) -> None:
     await tab.visit(room)
     await tab.page.get_by_label("Name", exact=True).fill("Ann")
-    await tab.page.get_by_text("Use a token").click()
+    await tab.page.locator("#join-form summary").click()
     await tab.page.get_by_label("Token", exact=True).fill(token)
     await tab.page.get_by_role("button", name="Join room").click()
     await tab.is_live()
@@ -140,6 +140,41 @@ async def test_a_hidden_tab_notifies_if_asked_to_and_only_one_of_them(
             await tab.hears("while you are away")
     notified = [text for tab in tabs for text in await tab.page.evaluate("notified")]
     assert notified == [f"Bob in #{room}: while you are away"]
+
+
+async def test_a_hidden_tab_makes_a_sound_if_asked_to_and_only_one_of_them(
+    people: People, chat: ChatServer, room: str
+) -> None:
+    context = await people.context()
+    await context.add_init_script(
+        """window.tones = 0;
+        window.AudioContext = class { state = "running"; currentTime = 0; destination = {}; };
+        window.GainNode = class {
+            gain = {setValueAtTime() {}, linearRampToValueAtTime() {}, exponentialRampToValueAtTime() {}};
+            connect(next) { return next; }
+        };
+        window.OscillatorNode = class { connect(next) { return next; } start() { tones += 1; } stop() {} };"""
+    )
+    tabs = [await people.tab(chat.url(""), context) for _ in range(2)]
+    for tab in tabs:
+        await tab.page.clock.install()
+        await tab.join(room, "Ann")
+    await tabs[0].page.get_by_role("button", name="Menu").click()
+    await tabs[0].page.get_by_role("checkbox", name="Play a sound").check()
+    assert await tabs[0].page.evaluate("tones") == 2  # to hear what it is
+    for tab in tabs:
+        await tab.box.press("Tab")
+        await tab.page.clock.fast_forward(3_000)
+    async with speaker(chat, room, "Bob") as bob:
+        await bob.say("while you look")
+        for tab in tabs:
+            await tab.hears("while you look")
+            await tab.hide()
+        await bob.say("while you are away", "and at once again")
+        for tab in tabs:
+            await tab.page.clock.fast_forward(300)
+            await tab.hears("and at once again")
+    assert sum([await tab.page.evaluate("tones") for tab in tabs]) == 4
 
 
 async def test_rooms_i_was_in_are_one_click_away(people: People, chat: ChatServer, room: str) -> None:

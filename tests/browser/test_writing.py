@@ -124,7 +124,7 @@ async def test_a_refused_message_says_so_and_can_be_tried_again_or_deleted(
     await ann.join(room, "Ann")
     await ann.say("first")
     row = ann.row("first")
-    await expect(row).to_contain_text("Not sent: the server refused it.")
+    await expect(row).to_contain_text("Not sent: you may read here, but not write.")
     await ann.say("second")
     together = ann.page.get_by_text("2 messages not sent")
     await expect(together).to_be_visible()

@@ -224,3 +224,46 @@ test("history that is not answered is said to have failed", async () => {
   await Promise.resolve();
   assert.equal(conversation.pages.older, "failed");
 });
+
+test("a new token is shown to the server, and its end is known from the answer", async () => {
+  WebSocket.last.says(welcome({ expires: "2026-11-20T10:00:00.000Z" }), { type: "pong" });
+  assert.equal(conversation.expires, Date.parse("2026-11-20T10:00:00Z"));
+  const refreshed = conversation.refresh("fresh");
+  assert.deepEqual(WebSocket.last.sentOf("refresh"), [{ type: "refresh", token: "fresh", id: "id1" }]);
+  WebSocket.last.says({ type: "ack", id: "id1", expires: "2026-11-20T11:00:00.000Z" });
+  assert.equal(await refreshed, Date.parse("2026-11-20T11:00:00Z"));
+  assert.equal(conversation.expires, Date.parse("2026-11-20T11:00:00Z"));
+});
+
+test("a token that the server does not take changes nothing", async () => {
+  WebSocket.last.says(welcome({ expires: "2026-11-20T10:00:00.000Z" }), { type: "pong" });
+  const refreshed = conversation.refresh("stale");
+  WebSocket.last.says({ type: "error", id: "id1", code: "unauthenticated", message: "no" });
+  await assert.rejects(refreshed);
+  assert.equal(conversation.expires, Date.parse("2026-11-20T10:00:00Z"));
+});
+
+test("who is taken no longer is told once", () => {
+  goLive();
+  WebSocket.last.ends(4401);
+  assert.deepEqual(
+    listener.heard.map(([name]) => name).filter((name) => name === "signedOut"),
+    ["signedOut"],
+  );
+});
+
+test("a path that has never led in is told after the second attempt, one that did is not", () => {
+  const told = () => listener.heard.filter(([name]) => name === "unreachable").length;
+  WebSocket.last.ends();
+  assert.equal(told(), 0);
+  clock.advance(2_000);
+  WebSocket.last.ends();
+  assert.equal(told(), 1);
+  clock.advance(5_000);
+  goLive();
+  for (let times = 0; times < 3; times += 1) {
+    WebSocket.last.ends();
+    clock.advance(31_000);
+  }
+  assert.equal(told(), 1);
+});

@@ -149,6 +149,8 @@ export function recordingListener() {
     heard,
     changed() {},
     welcomed: record("welcomed"),
+    signedOut: record("signedOut"),
+    unreachable: record("unreachable"),
     tooFast: record("tooFast"),
     arrived: record("arrived"),
     caughtUp: record("caughtUp"),

@@ -47,3 +47,13 @@ test("a server that does not tell is asked once", async () => {
   await look(others, "foo", "bar");
   assert.deepEqual(asked, ["foo"]);
 });
+
+test("who asks while a round is under way gets another one after it", async () => {
+  const { others, asked } = looking({ foo: { epoch: "e1", offset: 6 }, bar: { epoch: "e1", offset: 7 } });
+  const first = look(others, "foo");
+  look(others, "bar");
+  await first;
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(asked, ["foo", "bar"]);
+  assert.equal(others.unread.get("bar"), 2);
+});

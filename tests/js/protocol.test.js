@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { decode, roomAddress, stopAfter } from "../../static/js/protocol.js";
+import { decode, messagesRequest, offered, roomAddress, stopAfter } from "../../static/js/protocol.js";
 
 test("what is no event is ignored", () => {
   for (const frame of ["", "{", "[]", "null", "3", '{"type":1}', new ArrayBuffer(1)]) assert.equal(decode(frame), null);
@@ -17,6 +17,18 @@ test("a room's address carries everything encoded, and resumes where it is told 
     roomAddress("https://chat.example/?room=x", { room: "café:1", name: "A & B", token: "t/=", since }),
     "wss://chat.example/items/caf%C3%A9%3A1/ws?token=t%2F%3D&name=A+%26+B&since=e1%3A7",
   );
+});
+
+test("a token goes beside the address if it can, and into it only if it cannot", () => {
+  const plain = { room: "foo", name: "", token: "eyJhbGci.eyJz-_.c2ln" };
+  assert.deepEqual(offered(plain.token), ["chat.v1", `bearer.${plain.token}`]);
+  assert.equal(roomAddress("http://chat.example/", plain), "ws://chat.example/items/foo/ws");
+  assert.deepEqual(messagesRequest("http://chat.example/", { ...plain, limit: 1 }), {
+    address: "http://chat.example/items/foo/messages?limit=1",
+    headers: { Authorization: `Bearer ${plain.token}` },
+  });
+  for (const token of ["two words", "a/b=", "schlüssel", ""]) assert.deepEqual(offered(token), ["chat.v1"]);
+  assert.match(roomAddress("http://chat.example/", { ...plain, token: "a/b=" }), /\?token=a%2Fb%3D$/);
 });
 
 test("a page without TLS uses a socket without TLS", () => {

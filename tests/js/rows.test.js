@@ -20,8 +20,16 @@ const said = (user, minutes, id = `m${minutes}`) => ({
 
 const came = (joined, left = [], key = "n") => ({ kind: "notice", key, joined, left });
 
-function drawn({ items = [], entries = [], marker = null, older = null, newer = null, now = NOON } = {}) {
-  return rows({ items, entries, marker, older, newer, me: ANN, now, formats: format });
+function drawn({
+  items = [],
+  entries = [],
+  limit = 4_000,
+  marker = null,
+  older = null,
+  newer = null,
+  now = NOON,
+} = {}) {
+  return rows({ items, entries, limit, marker, older, newer, me: ANN, now, formats: format });
 }
 
 const messages = (given) => drawn(given).filter(({ kind }) => kind === "message");
@@ -97,4 +105,15 @@ test("what programs send is shown as what it is", () => {
     messages({ items: [data, binary] }).map(({ text }) => text),
     ['{"a":1}', "[3 bytes]"],
   );
+});
+
+test("why a message was not sent is said in words", () => {
+  const problem = (reason) =>
+    messages({
+      entries: [{ id: "m9", text: "😀".repeat(4_120), at: NOON, state: "failed", reason }],
+    })[0].problem;
+  assert.equal(problem("lost"), "Not sent: connection lost.");
+  assert.equal(problem("too_long"), "Not sent: too long (4,120 of 4,000).");
+  assert.equal(problem("forbidden"), "Not sent: you may read here, but not write.");
+  assert.equal(problem("malformed"), "Not sent: the server refused it.");
 });

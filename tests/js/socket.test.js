@@ -13,6 +13,7 @@ beforeEach(() => {
   states = [];
   socket = new RoomSocket({
     address: () => "ws://chat.example/items/foo/ws",
+    protocols: () => ["chat.v1", "bearer.secret"],
     listener: { received: (event) => heard.push(event.type), changed: () => states.push(socket.state) },
     WebSocket,
     clock,
@@ -30,7 +31,7 @@ describe("connecting", () => {
   test("goes from connecting through catching-up to live", () => {
     goLive();
     assert.deepEqual([...new Set(states)], ["connecting", "catching-up", "live"]);
-    assert.deepEqual(WebSocket.last.protocols, ["chat.v1"]);
+    assert.deepEqual(WebSocket.last.protocols, ["chat.v1", "bearer.secret"]);
   });
 
   test("a path that never answers is abandoned after 8 seconds", () => {

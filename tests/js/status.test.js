@@ -32,11 +32,12 @@ test("each reason has its own sentence", () => {
   assert.equal(text({ cause: "stalled" }), "You fell behind; catching up…");
   assert.equal(text({ online: false }), "You’re offline. Messages will be sent when you’re back.");
   assert.equal(text({ downFor: 200_000 }), "Still can’t reach the server. Your unsent messages are kept in this tab.");
-  assert.equal(text({ state: "signed-out", name: "Ann" }), "Your sign-in has expired.");
-  assert.equal(text({ state: "signed-out", name: "" }), "This server asks for a token.");
+  assert.equal(text({ state: "signed-out", turnedAway: true }), "Your sign-in has expired.");
+  assert.match(text({ blocked: true }), /^The server is there, but something on the way/);
   assert.equal(text({ state: "refused", cause: "" }), "You don’t have access to #foo.");
   assert.match(text({ state: "too-many-tabs" }), /^#foo is open in too many tabs\./);
   assert.equal(text({ state: "live", degraded: true }), "Messages from others may be delayed.");
+  assert.equal(text({ state: "live", outdated: true }), "This page is out of date.");
 });
 
 test("live needs no banner, and the chip says under which name", () => {

@@ -35,6 +35,8 @@ Rounds = list[dict[str, Figures]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if unknown := set(options.servers) - set(SERVERS):
+        raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     end_in_good_order()
     run = json.loads(Path(options.source).read_text()) if options.source else _measured(options)
     text = report.text(run, plots=options.write)
@@ -148,9 +150,7 @@ def _command(options: argparse.Namespace) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "servers", nargs="*", choices=[[], *SERVERS], metavar="SERVER", help=f"of {', '.join(SERVERS)}; all by default"
-    )
+    parser.add_argument("servers", nargs="*", metavar="SERVER", help=f"of {', '.join(SERVERS)}; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=float, default=3.0, help="per phase (default: 3)")
     parser.add_argument("--quick", action="store_true", help="only one room, without latency")

@@ -21,6 +21,7 @@ SUBPROTOCOL: Final = "chat.v1"
 
 DEFAULT_PAGE: Final = 50  # messages that `history` returns unless told otherwise, and that are replayed at a join
 MAX_DEPTH: Final = 100  # of `data`; how much deeper msgspec can read depends on the stack it is called on
+MAX_DIGITS: Final = 1000  # of a number in `data`; there are readers that give up on more, Python's among them
 MAX_PAGE: Final = 200  # messages that can be asked for at once
 MAX_OFFSET: Final = 10**15 - 1  # the largest that can be asked about: every client and every broker can count so far
 LISTED_MEMBERS: Final = 200  # people; in a room with more of them, only their number is told
@@ -143,6 +144,9 @@ _heads = msgspec.json.Decoder(_Head)
 _contents = msgspec.json.Decoder(Content)
 _TYPES: Final = frozenset(command.__struct_config__.tag for command in get_args(Command))
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
+
 
 def decode(frame: str | bytes, *, text_length: int = 0) -> Command | None:
     """Return the command in one text frame, or None for a type that this version does not know.
@@ -182,8 +186,13 @@ def check(content: Content, *, text_length: int, id: str | None = None) -> None:
     if text is not None and len(text) > text_length > 0:
         reason = f"the text has {len(text)} characters; {text_length} are allowed"
         raise InvalidCommand(reason, code=ErrorCode.TOO_LONG, id=id)
-    if content.data is not UNSET and _depth(bytes(content.data)) > MAX_DEPTH:
-        raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
+    if content.data is not UNSET:
+        data = bytes(content.data)
+        if _depth(data) > MAX_DEPTH:
+            raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
+        if len(data) > MAX_DIGITS and _LONG_NUMBER.search(_STRING.sub(b"", data)):
+            reason = f"data has a number of more than {MAX_DIGITS} digits"
+            raise InvalidCommand(reason, code=ErrorCode.MALFORMED, id=id)
 
 
 def _depth(data: bytes) -> int:
@@ -192,7 +201,7 @@ def _depth(data: bytes) -> int:
     if brackets <= MAX_DEPTH:
         return brackets
     depth = deepest = 0
-    for bracket in re.findall(rb"[\[{\]}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)):
+    for bracket in re.findall(rb"[\[{\]}]", _STRING.sub(b"", data)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

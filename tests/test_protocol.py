@@ -132,6 +132,13 @@ def test_an_id_is_a_string_of_1_to_64_characters(id: Any) -> None:
         decode(command(type="ping", id=id))
 
 
+def test_a_number_has_digits_that_every_client_can_read() -> None:
+    """Some readers give up on thousands of them, and whoever runs one would be thrown out of the room."""
+    assert decode(f'{{"type":"publish","data":[{"9" * 1000}]}}')
+    assert decode(f'{{"type":"publish","data":["{"9" * 3000}"]}}')
+    assert "digits" in str(complaint(f'{{"type":"publish","data":[{"9" * 1001}]}}'))
+
+
 @pytest.mark.parametrize("opening", ["[", '{"type":"publish","data":' + "[", '{"a":'])
 def test_deep_nesting_is_an_error_and_no_crash(opening: str) -> None:
     """JSON that is nested a hundred thousand times costs its sender an error."""

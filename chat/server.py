@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -21,6 +22,8 @@ from chat.wire import ChatProtocol
 
 if sys.platform != "win32":
     import resource
+
+    from chat import spread
 
 __all__ = ["ChatProtocol", "cautions", "check", "raise_file_limit", "serve"]
 
@@ -44,13 +47,19 @@ def serve(settings: Settings) -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="chat-metrics-") as shared:
+        loop = "auto"
         if settings.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+            if sys.platform != "win32":
+                os.environ[spread.WHERE] = str(counts := Path(shared, "open"))
+                spread.Counts.create(counts, workers=settings.workers)
+                loop = "chat.spread:SpreadingLoop"
         uvicorn.run(
             "chat.main:app",
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            loop=loop,
             http=ChatHttp,
             ws=ChatProtocol,
             ws_max_size=settings.max_frame_bytes or 2**63 - 1,

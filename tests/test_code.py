@@ -36,7 +36,7 @@ LAYERS = """
     session dependencies
     routes
     app
-    wire
+    wire spread
     http
     main server client testing bench
     cli

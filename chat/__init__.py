@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 from chat.app import create_app
 from chat.connection import Connection
 from chat.events import Position
-from chat.exceptions import BrokerUnavailable, ChatError, Forbidden, InvalidName, SettingsError
+from chat.exceptions import BrokerUnavailable, ChatError, DecisionUnavailable, Forbidden, InvalidName, SettingsError
 from chat.manager import ConnectionManager
 from chat.protocol import CloseCode, User
 from chat.refusal import refuse
@@ -20,6 +20,7 @@ __all__ = [
     "CloseCode",
     "Connection",
     "ConnectionManager",
+    "DecisionUnavailable",
     "Forbidden",
     "InvalidName",
     "Position",

@@ -96,8 +96,10 @@ class Decisions:
         if task is None:
             task = self._asking[question] = asyncio.get_running_loop().create_task(self._ask(question))
             task.add_done_callback(lambda done: self._answered(question, done))
-        # Whoever goes away does not take the answer from the others.
-        return await asyncio.shield(task)
+        await asyncio.wait({task})  # whoever goes away meanwhile does not take the answer from the others
+        if task.cancelled():
+            raise DecisionUnavailable("this worker is about to stop")
+        return task.result()
 
     def _answered(self, question: Question, task: asyncio.Task[bool]) -> None:
         del self._asking[question]

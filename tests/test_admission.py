@@ -9,11 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, WebSocket
+from websockets.exceptions import InvalidStatus
 
+from chat import ConnectionManager, User
 from chat.admission import Admission
 from chat.broker import Broker, from_settings
 from chat.exceptions import BrokerUnavailable, TooManyConnections
 from chat.settings import Settings
+from tests.apps import serving
 from tests.servers import RedisServer, until
 
 
@@ -214,3 +218,37 @@ async def test_a_full_address_that_may_be_a_proxys_is_said_once(caplog: pytest.L
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "chat.admission"]
     assert "10.0.0.1" in warning
     assert "CHAT_TRUSTED_PROXIES" in warning
+
+
+async def test_an_app_of_ones_own_is_held_to_it_as_well() -> None:
+    """A guest without a name is a person of its own, and has only its address to share. Who leaves makes room."""
+    limits = Settings.load(max_connections_per_user=1, max_connections_per_address=3)
+    manager = ConnectionManager(settings=limits)
+    app = FastAPI(lifespan=manager.lifespan)
+
+    @app.websocket("/{name}")
+    async def endpoint(websocket: WebSocket, name: str) -> None:
+        user = None if name == "guest" else User(name, name)
+        async with manager.connect(websocket, "tea", user=user) as connection:
+            async for _ in connection:
+                pass
+
+    async with serving(app) as served, AsyncExitStack() as stack:
+
+        async def enters(name: str) -> bool:
+            try:
+                await stack.enter_async_context(served.ws(f"/{name}"))
+            except InvalidStatus:
+                return False
+            return True
+
+        assert [await enters(name) for name in ("ada", "ada", "guest", "guest", "guest")] == [
+            True,
+            False,
+            True,
+            True,
+            False,
+        ]
+        await stack.aclose()
+        await until(lambda: not manager.rooms, "they have left")
+        assert await enters("ada")

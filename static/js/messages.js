@@ -114,7 +114,7 @@ export class Messages {
     return element(
       "p",
       { class: "failure" },
-      problem,
+      element("span", {}, problem),
       element("button", { type: "button", class: "link", onclick: () => this.actions.retry(id) }, "Try again"),
       element("button", { type: "button", class: "link", onclick: () => this.actions.discard(id) }, "Delete"),
     );

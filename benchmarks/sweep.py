@@ -36,6 +36,8 @@ WORKERS = (1, 2, 4)
 AT_WORK = Shape(rooms=8, members=125)
 ASLEEP = Shape(rooms=1, members=5, idle_rooms=100, idle_members=50)
 STALLS = 60.0  # seconds: two heartbeats and a little
+STALL_TRIES = 3
+LATE = 25.0  # ms that the generator may be late itself
 
 Point = dict[str, Any]  # what one load found out, and `at`, `server` and `sweep`
 
@@ -93,18 +95,19 @@ def _over_workers(run: dict[str, Any], folder: Path, seconds: float) -> None:
 
 
 def _stalls(run: dict[str, Any], folder: Path, seconds: float) -> None:
-    """Ten messages a second in a small room, while 5,000 others are there and silent."""
+    """Ten messages a second in a small room, while 5,000 others are there and silent.
+
+    A generator that was late itself has measured itself; then it is done again, and the best one counts.
+    """
+    idle = ASLEEP.idle_rooms * ASLEEP.idle_members
     for name in COMPARED:
-        _point(
-            run,
-            folder,
-            "stalls",
-            ASLEEP.idle_rooms * ASLEEP.idle_members,
-            name,
-            "rate=10",
-            shape=ASLEEP,
-            seconds=STALLS,
-        )
+        tries: dict[str, Any] = {"points": [], "failed": []}
+        for _ in range(STALL_TRIES):
+            _point(tries, folder, "stalls", idle, name, "rate=10", shape=ASLEEP, seconds=STALLS)
+            if tries["failed"] or tries["points"][-1]["load_late_ms"] < LATE:
+                break
+        run["points"] += sorted(tries["points"], key=lambda point: float(point["load_late_ms"]))[:1]
+        run["failed"] += tries["failed"]
 
 
 SWEEPS: dict[str, Callable[[dict[str, Any], Path, float], None]] = {
@@ -211,7 +214,7 @@ def _workers_section(points: Sequence[Point], plots: bool) -> list[str]:
         f"{AT_WORK.rooms} rooms × {AT_WORK.members}, 8 messages in flight in each. "
         + ("One worker has a core of its own. " if alone else "")
         + "More share all cores with each other, with Redis and with the load, which takes nearly as much as they do: "
-        "so deliveries/s say what is possible on this machine, and the column of CPU time what a core more would bring.",
+        "so deliveries/s say what is possible on this machine, and CPU time per delivery what a core more would bring.",
         report.table(columns, rows),
     ]
 

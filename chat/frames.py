@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cached_property
 from typing import Any, NamedTuple
 
 _FINAL_TEXT = 0x81
 _FINAL_BINARY = 0x82
+_COMPRESSED = 0x40  # the bit RSV1 (RFC 7692, section 6)
+_MEM_LEVEL = 5  # a table of 64 KB instead of 256 to be made for each message; costs 1 % of what is saved
 
 
 class Payload(NamedTuple):
@@ -18,9 +21,21 @@ class Payload(NamedTuple):
 
 def frame(payload: Payload) -> bytes:
     """Return the unmasked, unfragmented frame that carries `payload` (RFC 6455, section 5.2)."""
-    data = payload.data
+    return _frame(payload.data, _FINAL_BINARY if payload.binary else _FINAL_TEXT)
+
+
+def deflated_frame(payload: Payload) -> bytes:
+    """Return the same, compressed as permessage-deflate without context takeover (RFC 7692, section 7.2.1).
+
+    It depends on no message before it, so everybody can be sent the same.
+    """
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS, memLevel=_MEM_LEVEL)
+    data = deflate.compress(payload.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    return _frame(data[:-4], _COMPRESSED | (_FINAL_BINARY if payload.binary else _FINAL_TEXT))
+
+
+def _frame(data: bytes, first: int) -> bytes:
     length = len(data)
-    first = _FINAL_BINARY if payload.binary else _FINAL_TEXT
     if length < 126:
         return bytes((first, length)) + data
     if length < 65536:
@@ -33,6 +48,7 @@ class Batch:
 
     def __init__(self, payloads: list[Payload]) -> None:
         self.payloads = payloads
+        self._deflated: bytes | None = None
 
     @cached_property
     def frames(self) -> bytes:
@@ -40,6 +56,14 @@ class Batch:
         if len(self.payloads) == 1:
             return frame(self.payloads[0])
         return b"".join([frame(payload) for payload in self.payloads])
+
+    def deflated(self, least: int) -> bytes:
+        """The same, those of at least `least` bytes compressed; to be asked for with the same number always."""
+        if self._deflated is None:
+            self._deflated = b"".join(
+                [deflated_frame(payload) if len(payload.data) >= least else frame(payload) for payload in self.payloads]
+            )
+        return self._deflated
 
     @cached_property
     def asgi(self) -> list[dict[str, Any]]:

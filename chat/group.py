@@ -20,41 +20,53 @@ class Group:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec  # of the first member; as good as any other's
         self._writes: dict[Connection, Callable[[bytes], None]] = {}
+        self._compressed: dict[Connection, Callable[[bytes], None]] = {}  # the same, for those who take it compressed
         self._others: dict[Connection, None] = {}  # whose transports take batches
 
     def __len__(self) -> int:
-        return len(self._writes) + len(self._others)
+        return len(self._writes) + len(self._compressed) + len(self._others)
 
     def __iter__(self) -> Iterator[Connection]:
         yield from self._writes
+        yield from self._compressed
         yield from self._others
 
     def __contains__(self, connection: object) -> bool:
-        return connection in self._writes or connection in self._others
+        return connection in self._writes or connection in self._compressed or connection in self._others
 
     def add(self, connection: Connection) -> None:
         """Let a member be written to."""
-        if connection.transport.write_frames is not None:
-            self._writes[connection] = connection.transport.write_frames
-        else:
+        transport = connection.transport
+        if transport.write_frames is None:
             self._others[connection] = None
+        elif transport.compress_from:
+            self._compressed[connection] = transport.write_frames
+        else:
+            self._writes[connection] = transport.write_frames
 
     def discard(self, connection: Connection) -> None:
         """Write to it no more."""
         self._writes.pop(connection, None)
+        self._compressed.pop(connection, None)
         self._others.pop(connection, None)
 
     def write(self, batch: Batch, *, but: AbstractSet[Connection]) -> None:
         """Write to all members, `but` some."""
         if self._writes:
-            frames = batch.frames
-            if but:
-                for connection, write in self._writes.items():
-                    if connection not in but:
-                        write(frames)
-            else:
-                for write in self._writes.values():
-                    write(frames)
+            _write(batch.frames, self._writes, but)
+        if self._compressed:
+            least = next(iter(self._compressed)).transport.compress_from
+            _write(batch.deflated(least), self._compressed, but)
         for connection in self._others:
             if connection not in but:
                 connection.transport.write(batch)
+
+
+def _write(frames: bytes, writes: dict[Connection, Callable[[bytes], None]], but: AbstractSet[Connection]) -> None:
+    if but:
+        for connection, write in writes.items():
+            if connection not in but:
+                write(frames)
+    else:
+        for write in writes.values():
+            write(frames)

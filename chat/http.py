@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chat import handshake, metrics
-from chat.settings import Settings
+from chat.settings import workers_settings
 from chat.transport import STOPPING
 from chat.wire import ChatProtocol
 
@@ -92,7 +91,7 @@ class ChatHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _wait(self) -> None:
-        if self._patience is None and (seconds := _handshake_timeout()):
+        if self._patience is None and (seconds := workers_settings().handshake_timeout):
             self._patience = self.loop.call_later(seconds, self._give_up)
 
     def _stop_waiting(self) -> None:
@@ -121,9 +120,3 @@ class ChatHttp(HttpToolsProtocol):
         for call in self._stopping:
             call()
         super().shutdown()
-
-
-@lru_cache
-def _handshake_timeout() -> float:
-    """Return the setting; workers are processes that read their settings for themselves."""
-    return Settings.load().handshake_timeout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -166,6 +166,10 @@ class Settings(BaseSettings):
     max_connections_per_address: Annotated[
         int, Field(ge=0, description="connections from one address, over all workers; 0: no limit")
     ] = 200
+    compress_from: Annotated[
+        int,
+        Field(ge=0, description="bytes from which a message is compressed for clients that offer it; 0: none is"),
+    ] = 0
     send_buffer_bytes: Annotated[
         int,
         Field(ge=4096, description="bytes that may wait unsent for one member before it is taken off the live list"),
@@ -209,6 +213,12 @@ class Settings(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+@lru_cache
+def workers_settings() -> Settings:
+    """Return what the server of this process is set to; workers are processes that read it for themselves."""
+    return Settings.load()
 
 
 def _sentence(detail: Any) -> str:

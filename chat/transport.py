@@ -44,6 +44,7 @@ class Transport(Protocol):
     """
 
     paused: bool
+    compress_from: int  # bytes; larger messages are to be sent compressed; 0: none
     write_frames: Callable[[bytes], None] | None  # the quick way in, if it takes frames; not to be used once it closes
 
     def attach(self, listener: Listener, *, limit: int) -> None:
@@ -92,6 +93,7 @@ class AsgiTransport:
     """Sends by ASGI's `send`, from one task, out of a queue that pauses the connection when it is full."""
 
     write_frames: Callable[[bytes], None] | None = None
+    compress_from = 0
 
     def __init__(self, send: Send, form: Form) -> None:
         self.paused = False

@@ -12,7 +12,9 @@ from uvicorn._types import ASGISendEvent, WebSocketAcceptEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import PayloadTooBig
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake, PayloadTooBig
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import DATA_OPCODES, Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import Protocol, State
@@ -22,6 +24,7 @@ from chat import handshake
 from chat.frames import Batch
 from chat.handshake import Offer
 from chat.protocol import CloseCode
+from chat.settings import workers_settings
 from chat.transport import EXTENSION, Listener, Take
 
 logger = logging.getLogger("chat.websocket")
@@ -35,15 +38,17 @@ TEXT, BINARY = 0x81, 0x82  # the first byte of a frame that is a whole message (
 MASKED = 0x80
 MOST_PIECES = 4096  # in which one message may come
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
 SMALL = 65_536  # bytes; larger frames are read by websockets, which does not copy them for each piece that comes
 
 
 class FrameTransport:
     """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
 
-    __slots__ = ("_protocol", "listener", "paused", "write_frames")
+    __slots__ = ("_protocol", "compress_from", "listener", "paused", "write_frames")
 
     def __init__(self, protocol: ChatProtocol) -> None:
+        self.compress_from = 0
         self.paused = False
         self.listener: Listener | None = None  # there while a member holds the connection
         self.write_frames: Callable[[bytes], None] | None = None
@@ -61,7 +66,7 @@ class FrameTransport:
     def write(self, batch: Batch) -> None:
         protocol = self._protocol
         if not protocol.close_sent and not protocol.disconnected:
-            protocol.transport.write(batch.frames)
+            protocol.transport.write(batch.deflated(self.compress_from) if self.compress_from else batch.frames)
 
     def waiting(self) -> int:
         return self._protocol.transport.get_write_buffer_size()
@@ -173,12 +178,32 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _accept(self, offer: Offer, message: WebSocketAcceptEvent) -> None:
         headers = [*self.default_headers, *message.get("headers", ())]
+        if offer.extensions and (agreed := self._agree(offer.extensions)):
+            headers.append((b"Sec-WebSocket-Extensions", agreed.encode("ascii")))
         if subprotocol := message.get("subprotocol"):
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         self.handshake_complete = True
         self.conn.state = State.OPEN
         self.transport.write(handshake.answer(offer.key, headers))
         self.start_keepalive()
+
+    def _agree(self, offered: bytes) -> str | None:
+        """Agree on compression, if it is set, of each message by itself: so one is compressed once for all."""
+        least = workers_settings().compress_from
+        if not least:
+            return None
+        self.conn.available_extensions = [_DEFLATE]
+        try:
+            agreed, extensions = self.conn.process_extensions(
+                Headers([("Sec-WebSocket-Extensions", offered.decode("latin-1"))])
+            )
+        except InvalidHandshake:
+            return None
+        if agreed is None or "server_max_window_bits" in agreed:  # what is made for all has a window of the usual size
+            return None
+        self.conn.extensions = extensions
+        self._frames.compress_from = least
+        return agreed
 
     # --- what comes in ---
 

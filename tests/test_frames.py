@@ -4,20 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from chat.frames import Batch, Payload, frame
+from chat.frames import Batch, Payload, deflated_frame, frame
 
 PAYLOADS = st.builds(Payload, st.binary(max_size=300), binary=st.just(True)) | st.builds(
     Payload, st.text(max_size=300).map(str.encode)
 )
 
 
-def read(data: bytes) -> list[Frame]:
+def read(data: bytes, *extensions: Extension) -> list[Frame]:
     """Return what websockets' own client makes of bytes from a server."""
     client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN, max_size=None)
+    client.extensions = list(extensions)
     client.receive_data(data)
     assert client.parser_exc is None
     return [event for event in client.events_received() if isinstance(event, Frame)]
@@ -45,6 +48,20 @@ def test_asgi_messages_say_the_same_as_the_frames(payloads: list[Payload]) -> No
         Payload(m["bytes"], True) if "bytes" in m else Payload(m["text"].encode(), False) for m in Batch(payloads).asgi
     ]
     assert said == payloads
+
+
+@given(st.lists(PAYLOADS, max_size=8))
+def test_compressed_frames_say_the_same_each_by_itself(payloads: list[Payload]) -> None:
+    """Whoever reads one needs none of those before it."""
+    for payload in payloads:
+        deflate = PerMessageDeflate(True, True, 15, 15)
+        (one,) = read(deflated_frame(payload), deflate)
+        assert Payload(bytes(one.data), one.opcode is Opcode.BINARY) == payload
+
+
+def test_only_messages_of_some_length_are_compressed() -> None:
+    short, long = Payload(b"x" * 99), Payload(b"x" * 100)
+    assert Batch([short, long]).deflated(100) == frame(short) + deflated_frame(long)
 
 
 def test_the_forms_of_a_batch_are_made_once() -> None:

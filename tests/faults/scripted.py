@@ -250,6 +250,7 @@ class ScriptedTransport:
     """A socket whose client reads, or does not; what it reads goes to its visit."""
 
     write_frames: Callable[[bytes], None] | None = None
+    compress_from = 0
 
     def __init__(self, visit: Visit, *, reading: bool) -> None:
         self.paused = False

@@ -74,9 +74,12 @@ def _token(options: argparse.Namespace) -> None:
     actions = [Action.SUBSCRIBE] if options.read_only else list(Action)
     patterns = options.room or (["*"] if options.read_only else None)
     rights = EVERYTHING if patterns is None else Rights.parse(dict.fromkeys(patterns, actions))
-    token, _ = Authenticator(Settings.load()).issue(
+    settings = Settings.load()
+    token, _ = Authenticator(settings).issue(
         options.sub, lasts=options.ttl, name=options.name, rights=rights, admin=options.admin
     )
+    if 0 < settings.revocation_ttl < options.ttl:
+        print("chat: careful: if it is revoked, that is forgotten before it ends: CHAT_REVOCATION_TTL", file=sys.stderr)
     print(token)
 
 

@@ -69,6 +69,16 @@ def test_a_token_is_printed(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> 
     assert "admin" not in claims
 
 
+def test_a_token_that_outlives_its_revocation_is_warned_of(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is printed all the same, and nothing else on that line."""
+    monkeypatch.setenv("CHAT_SECRET_KEY", "x" * 32)
+    for ttl, warned in (("2592000", False), ("2592001", True)):
+        assert main(["token", "--sub", "ada", "--ttl", ttl]) == 0
+        told = capsys.readouterr()
+        assert ("CHAT_REVOCATION_TTL" in told.err) is warned
+        assert told.out.count(".") == 2
+
+
 def test_a_token_needs_a_secret(capsys: Output) -> None:
     """Which is told in a sentence."""
     assert main(["token", "--sub", "ada"]) == 2

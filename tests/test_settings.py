@@ -22,6 +22,11 @@ WRONG = {
     "CHAT_GUESTS": ("perhaps",),
     "CHAT_SESSION_TTL": ("0",),
     "CHAT_TOKEN_TTL": ("0",),
+    "CHAT_AUTHORIZE_URL": ("example.org", "ftp://example.org", "https://"),
+    "CHAT_AUTHORIZE_SECRET": ("short", "x" * 31, "x" * 40 + " y", "x" * 40 + "\r\nX-Evil: 1", "ключ" * 10),
+    "CHAT_AUTHORIZE_TIMEOUT": ("0", "-1", "61", "soon"),
+    "CHAT_AUTHORIZE_TTL": ("-1", "nan", "3601"),
+    "CHAT_REVOCATION_TTL": ("-1", "a month"),
     "CHAT_BROKER_URL": ("", "localhost:6379", "http://localhost", "redis://[::1"),
     "CHAT_BROKER_PREFIX": ("", "a b", "x" * 65),
     "CHAT_BROKER_TIMEOUT": ("0", "-1", "nan", "soon"),
@@ -33,6 +38,8 @@ WRONG = {
     "CHAT_RATE_LIMIT": ("-1", "fast"),
     "CHAT_RATE_BURST": ("0",),
     "CHAT_MAX_CONNECTIONS": ("-1",),
+    "CHAT_MAX_CONNECTIONS_PER_USER": ("-1", "few"),
+    "CHAT_MAX_CONNECTIONS_PER_ADDRESS": ("-1", "few"),
     "CHAT_HANDSHAKE_TIMEOUT": ("-1", "nan"),
     "CHAT_SEND_BUFFER_BYTES": ("-1", "12"),
     "CHAT_HEARTBEAT": ("-1", "inf"),
@@ -74,6 +81,11 @@ def test_a_secret_is_not_shown() -> None:
         Settings.load(secret_key="hunter2")
     assert "hunter2" not in str(error.value)
     assert "hunter2" not in repr(Settings.load(secret_key="hunter2" * 5))
+    for wrong in ({"authorize_secret": "hunter2"}, {"authorize_url": "ftp://ada:hunter2@example.org"}):
+        with pytest.raises(SettingsError) as error:
+            Settings.load(**wrong)
+        assert "hunter2" not in str(error.value)
+    assert "hunter2" not in repr(Settings.load(authorize_secret="hunter2" * 5))
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,3 +255,22 @@ async def test_a_token_need_not_name_the_only_key(issuer: Issuer) -> None:
     assert await keys.key(None) is not None
     issuer.published["l"] = ("EdDSA", KEYS["EdDSA"])
     assert await KeySet(issuer.url).key(None) is None
+
+
+def test_what_was_revoked_does_not_count_again() -> None:
+    """Sessions and tokens of our own end before that is forgotten; 0 forgets nothing."""
+    Authenticator(Settings.load(secret_key=SECRET, revocation_ttl=0))
+    Authenticator(Settings.load(secret_key=SECRET, revocation_ttl=604800))
+    for longer in ({"revocation_ttl": 604799}, {"session_ttl": 2592001}, {"token_ttl": 2592001}):
+        with pytest.raises(SettingsError, match="CHAT_REVOCATION_TTL"):
+            Authenticator(Settings.load(secret_key=SECRET, **longer))
+
+
+async def test_nobody_is_let_in_before_it_is_known_who_is_revoked() -> None:
+    authenticator = Authenticator(Settings.load(secret_key=SECRET))
+    token, _ = authenticator.issue("ada", lasts=60)
+    authenticator.revocations.known = False
+    with pytest.raises(CredentialsUnavailable):
+        await authenticator.identify(token)
+    authenticator.revocations.known = True
+    assert (await authenticator.identify(token)).user.id == "ada"

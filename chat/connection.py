@@ -99,7 +99,7 @@ class Connection:
         self.close_reason = ""
         self._home = home
         self._endpoint = asyncio.current_task()
-        self._receive = receive
+        self._receive: Receive | None = receive
         self._stopping = stopping  # decides when it is let go
         self._demand = demand  # asked before anything is said
         self._writable: asyncio.Event | None = None  # there while somebody waits for a paused transport
@@ -110,6 +110,8 @@ class Connection:
         return self
 
     async def __anext__(self) -> str | bytes:
+        if self._receive is None:
+            raise RuntimeError("what this client sends was handed over to somebody else")
         while (message := await self._receive())["type"] == "websocket.receive":
             if self.closing:
                 continue  # said too late
@@ -283,5 +285,5 @@ class Connection:
         if self.closing or not self.transport.hand_over(take):
             self.left = None
             return False
-        self._endpoint = None
+        self._endpoint = self._receive = None  # with the whole request behind it
         return True

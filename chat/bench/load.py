@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from chat.bench.crowd import Crowd
 from chat.bench.latency import percentile
 
-PATIENCE = 20.0  # seconds for what is under way to arrive
+PATIENCE = 5.0  # seconds without any delivery after which what is still under way counts as lost
 SAMPLES = 100  # members whose latencies are kept when nobody knows how many deliveries there will be
 KEPT = 2_000_000  # latencies that are kept when it is known
 LOOK = 0.005  # seconds between looks at whether we ourselves are late
@@ -162,14 +162,15 @@ class Load:
             await asyncio.wait_for(self._crowd.over.wait(), max(until - time.perf_counter(), 0))
 
     async def _quiet(self) -> None:
-        """Wait until everything has arrived, but not for ever."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                for room in self._rooms:
-                    room.advance()
-                    while not room.quiet.is_set() and self._crowd.trouble is None:
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(room.quiet.wait(), 0.1)
+        """Wait until everything has arrived; give it up when nothing has come for a while, and nobody is on the way."""
+        delivered, deadline = self._delivered(), time.perf_counter() + PATIENCE
+        for room in self._rooms:
+            room.advance()
+            while not room.quiet.is_set() and self._crowd.trouble is None and time.perf_counter() < deadline:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(room.quiet.wait(), 0.1)
+                if self._delivered() > delivered or self._crowd.connected < len(self._crowd.members):
+                    delivered, deadline = self._delivered(), time.perf_counter() + PATIENCE
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:

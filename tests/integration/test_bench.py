@@ -86,9 +86,9 @@ async def test_messages_in_flight(memory: ChatServer) -> None:
     assert result["measured"]["messages"] > 50
 
 
-async def test_members_of_several_workers(redis: RedisServer) -> None:
+async def test_members_of_several_workers(shared_redis: RedisServer) -> None:
     """It is told how many are on each."""
-    async with ChatServer(workers=2, CHAT_BROKER_URL=redis.url) as server:
+    async with ChatServer(workers=2, CHAT_BROKER_URL=shared_redis.url) as server:
         code, result = await measured(server.ws_url(""), *QUICK, "--rooms", "4")
     assert code == 0
     assert sum(result["connected"]["by_worker"].values()) == 20
@@ -106,9 +106,8 @@ async def meddling(server: ChatServer, with_frames: Frames) -> AsyncIterator[str
         nonlocal first
         far_reader, far = await asyncio.open_connection("127.0.0.1", server.port)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
-            request = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
+            far.write(await reader.readuntil(b"\r\n\r\n"))  # there is none if it only looks whether somebody listens
             meddled, first = first, False
-            far.write(request)
             upward = asyncio.create_task(pump(reader, far))
             writer.write(await far_reader.readuntil(b"\r\n\r\n"))
             await (meddle(far_reader, writer) if meddled else pump(far_reader, writer))
@@ -185,9 +184,9 @@ async def test_one_message_that_goes_wrong_for_one_member_is_seen(
     }  # fmt: skip
 
 
-async def test_a_restart_is_survived_and_told(redis: RedisServer) -> None:
+async def test_a_restart_is_survived_and_told(shared_redis: RedisServer) -> None:
     """Members come back, resume, and say again what was not acknowledged."""
-    async with ChatServer(CHAT_BROKER_URL=redis.url, CHAT_DRAIN_TIMEOUT="1") as server:
+    async with ChatServer(CHAT_BROKER_URL=shared_redis.url, CHAT_DRAIN_TIMEOUT="1") as server:
         arguments = ("--members", "10", "--duration", "4", "--warmup", "0", "--json", "-")
         process = await launch(server.ws_url(""), *arguments)
         assert process.stderr is not None
@@ -234,6 +233,15 @@ async def test_a_rate_limit_is_recognised_when_it_is_reached() -> None:
         code, _, err = await bench(server.ws_url(""), "--members", "2", "--in-flight", "4")
     assert code == 2
     assert "CHAT_RATE_LIMIT=0" in err
+
+
+@pytest.mark.parametrize("limit", ["USER", "ADDRESS"])
+async def test_a_limit_of_connections_is_recognised(limit: str) -> None:
+    """With what to set on the server."""
+    async with ChatServer(**{f"CHAT_MAX_CONNECTIONS_PER_{limit}": "3"}) as server:
+        code, _, err = await bench(server.ws_url(""), "--members", "5", "--token", "everybody")
+    assert code == 2
+    assert f"CHAT_MAX_CONNECTIONS_PER_{limit}=0" in err
 
 
 async def test_a_server_that_wants_tokens_is_recognised() -> None:

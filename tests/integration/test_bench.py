@@ -238,7 +238,8 @@ async def test_a_rate_limit_is_recognised_when_it_is_reached() -> None:
 @pytest.mark.parametrize("limit", ["USER", "ADDRESS"])
 async def test_a_limit_of_connections_is_recognised(limit: str) -> None:
     """With what to set on the server."""
-    async with ChatServer(**{f"CHAT_MAX_CONNECTIONS_PER_{limit}": "3"}) as server:
+    settings: dict[str, Any] = {f"CHAT_MAX_CONNECTIONS_PER_{limit}": "3"}
+    async with ChatServer(**settings) as server:
         code, _, err = await bench(server.ws_url(""), "--members", "5", "--token", "everybody")
     assert code == 2
     assert f"CHAT_MAX_CONNECTIONS_PER_{limit}=0" in err

@@ -10,6 +10,7 @@ import { Unread } from "./unread.js";
 
 const PAGE = 50;
 const TYPING_INTERVAL = 3_000;
+const TYPING_ANEW = 1_000; // after a message; the server drops what comes sooner
 
 // The listener hears `changed()` when anything that can be seen is different, `welcomed()`, `signedOut()` when the
 // server takes the credential no longer, `unreachable()` when attempts fail and none has ever led in, `tooFast()` when
@@ -29,7 +30,8 @@ export class Conversation {
   recovered = 0; // messages that reconnects brought
   #missed = 0; // of the running catch-up
   #target = 0; // the offset that ends the replay
-  #typedAt = -Infinity;
+  #typedAt = -Infinity; // when that was last told
+  #typingAgain = -Infinity; // when it may be told again
   #lastRead; // {epoch, offset} of an earlier visit, or null
   #timers = {};
 
@@ -69,7 +71,7 @@ export class Conversation {
   say(text) {
     this.outbox.add(text);
     this.unread.dismiss();
-    this.#typedAt = -Infinity;
+    this.#typingAgain = this.#typedAt + TYPING_ANEW;
     if (this.store.detached) this.showNewest();
     this.#flush();
   }
@@ -96,7 +98,9 @@ export class Conversation {
 
   type() {
     const now = this.clock.now();
-    if (now - this.#typedAt >= TYPING_INTERVAL && this.socket.send(typing())) this.#typedAt = now;
+    if (now < this.#typingAgain || !this.socket.send(typing())) return;
+    this.#typedAt = now;
+    this.#typingAgain = now + TYPING_INTERVAL;
   }
 
   // Shows the server a new token before the old one expires. Resolves to the new end, in ms since 1970, or null.

@@ -183,6 +183,7 @@ test("typing is told at most every three seconds, and again after a message", ()
   conversation.type();
   assert.equal(told(), 2);
   conversation.say("hi");
+  clock.advance(1_000);
   conversation.type();
   assert.equal(told(), 3);
 });

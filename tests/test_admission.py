@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -178,6 +180,58 @@ async def test_what_happens_while_the_broker_is_away_is_made_up_for(own_redis: R
         await worker.quiet()
         assert await seats(own_redis, "chat") == {"a": 2}
         assert len(await admitted(worker.enter(), worker.enter())) == 1
+
+
+async def test_the_count_is_right_in_the_end_whatever_happens(own_redis: RedisServer) -> None:
+    """Three workers, people who come and go or give up waiting, links that break, a store that is emptied."""
+    chance = random.Random(11)
+    async with working("a", "b", "c", url=own_redis.url, per_user=5, per_address=8) as workers:
+        inside: list[tuple[Worker, str, str]] = []
+        emptied = False  # and not told again yet
+
+        async def visit(worker: Worker, user: str) -> None:
+            try:
+                inside.append((worker, await worker.enter(user, "192.0.2.1"), user))
+            except (TooManyConnections, BrokerUnavailable):
+                return
+            assert emptied or len([who for _, _, who in inside if who == user]) <= 5
+
+        for turn in range(60):
+            visits = [
+                asyncio.create_task(visit(*chance.choice([(w, u) for w in workers for u in ("ada", "bob")])))
+                for _ in range(chance.randrange(12))
+            ]
+            for _ in range(chance.randrange(8)):
+                if inside:
+                    worker, id, _ = inside.pop(chance.randrange(len(inside)))
+                    worker.admission.leave(id)
+            await asyncio.sleep(chance.choice((0, 0, 0.001, 0.003)))
+            for gives_up in chance.sample(visits, len(visits) // 4):
+                gives_up.cancel()
+            if turn % 20 == 7:
+                await own_redis.cli("CLIENT", "KILL", "TYPE", "pubsub")
+            if turn % 20 == 13:
+                emptied = True
+                await own_redis.cli("FLUSHALL")
+            if turn % 10 == 9:
+                await asyncio.gather(*visits, return_exceptions=True)
+                await until(lambda: all(worker.broker.available for worker in workers), "all are connected")
+                for worker in workers:
+                    await worker.beat()
+                    await worker.quiet()
+                emptied = False
+            await asyncio.gather(*visits, return_exceptions=True)
+            assert not [visit for visit in visits if not visit.cancelled() and visit.exception()]
+        for worker in workers:
+            await worker.beat()
+            await worker.quiet()
+        open_now = Counter((worker.name, quota) for worker, _, user in inside for quota in (user, "192.0.2.1"))
+        for quota in ("user:ada", "user:bob", "address:192.0.2.1"):
+            noted = {
+                (name, quota.partition(":")[2]): count
+                for name, count in (await seats(own_redis, "chat", quota)).items()
+            }
+            assert noted == {key: count for key, count in open_now.items() if key[1] == quota.partition(":")[2]}
 
 
 async def test_an_answer_that_nobody_waited_for_takes_no_seat(shared_redis: RedisServer, prefix: str) -> None:

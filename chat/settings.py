@@ -157,8 +157,14 @@ class Settings(BaseSettings):
         65536
     )
     max_text_length: Annotated[int, Field(ge=0, description="characters of a message's text; 0: no limit")] = 4000
-    rate_limit: Annotated[int, Field(ge=0, description="commands per second and connection; 0: no limit")] = 20
-    rate_burst: Annotated[int, Field(ge=1, description="commands that a connection may send at once")] = 40
+    rate_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="commands per second and connection; and requests over HTTP, per second and person; 0: no limit",
+        ),
+    ] = 20
+    rate_burst: Annotated[int, Field(ge=1, description="commands or requests that may come at once")] = 40
     max_connections: Annotated[int, Field(ge=0, description="connections per worker; 0: no limit")] = 50000
     max_connections_per_user: Annotated[
         int, Field(ge=0, description="connections of one person, over all workers; 0: no limit")

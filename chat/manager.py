@@ -189,12 +189,13 @@ class ConnectionManager:
         since: Position | None = None,
         newest: int = 0,
         greet: Greet | None = None,
+        stay: bool = True,
     ) -> Connection:
         """Accept a socket and make it a member, as by `connect`, for whoever takes what it sends by calls.
 
-        `attend(connection)` returns its `Handler`. Under a server that can hold a socket without a task of its own,
-        as `chat serve` does, this returns as soon as the member is in: a fifth of the memory, and no task to wake for
-        each message. Under any other it returns when the member has left.
+        `attend(connection)` returns its `Handler`. Returns when the member has left. If it need not `stay`, it may
+        return as soon as the member is in, and does so under a server that can hold a socket without a task for it, as
+        `chat serve` can: a fifth of the memory, and nobody to wake for each message. The endpoint should end then.
         """
         codec = codec or Raw()
         entered, connection = await self._enter(
@@ -213,10 +214,13 @@ class ConnectionManager:
             undo.pop_all()
 
         def leave() -> None:
-            handler.left()
-            self._leave(entered, connection)
+            try:
+                handler.left()
+            finally:
+                self._leave(entered, connection)
 
-        if not connection.hand_over(Intake(handler, connection, spawn=self._spawn).take, leave):
+        intake = Intake(handler, connection, spawn=self._spawn)
+        if stay or not connection.hand_over(intake.take, leave):
             async with self._staying(entered, connection):
                 try:
                     await _pull(connection, handler)
@@ -307,12 +311,12 @@ class ConnectionManager:
             _uncancel()
         except Exception:
             connection.close(CloseCode.INTERNAL_ERROR, "something went wrong here")
+            await _closed(connection)
             raise
         finally:
             self._leave(entered, connection)
         if connection.close_code is None and not connection.given_up:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(connection.transport.closed(), CLOSE_TIMEOUT)
+            await _closed(connection)
 
     async def publish(
         self,
@@ -566,6 +570,12 @@ def _address(websocket: WebSocket) -> str | None:
 
 def _unavailable(why: object) -> WebSocketException:
     return WebSocketException(CloseCode.UNAVAILABLE, f"{why}; try again in a moment")
+
+
+async def _closed(connection: Connection) -> None:
+    """Wait until the closing handshake was begun: some servers drop the socket when the endpoint ends."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(connection.transport.closed(), CLOSE_TIMEOUT)
 
 
 async def _pull(connection: Connection, handler: Handler) -> None:

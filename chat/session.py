@@ -75,14 +75,15 @@ async def converse(
     q: int | None = None,
     since: Position | None = None,
     newest: int = DEFAULT_PAGE,
+    stay: bool = True,
 ) -> None:
     """Hold a whole conversation, in the protocol that the client asked for; ends by `WebSocketDisconnect`.
 
-    That is how an endpoint of the tutorial ends as well. Under a server that holds sockets without a task for each, as
-    `chat serve` does, it returns once the conversation has begun. `access` ends it when the credential expires, and
-    says whether the member may publish; without it there is no end, and everybody may. `since` and `newest` say what
-    is replayed to a client that speaks chat.v1. What is raised before the handshake is complete is a
-    `WebSocketException`, as by `ConnectionManager.connect`.
+    That is how an endpoint of the tutorial ends as well. `access` ends it when the credential expires, and says whether
+    the member may publish; without it there is no end, and everybody may. `since` and `newest` say what is replayed to
+    a client that speaks chat.v1. If it need not `stay`, it may return once the conversation has begun, see
+    `ConnectionManager.host`. What is raised before the handshake is complete is a `WebSocketException`, as by
+    `ConnectionManager.connect`.
     """
     codec = _negotiate(websocket, credential=credential, q=q, item_id=room)
     greet: Greet | None = None
@@ -100,6 +101,7 @@ async def converse(
         since=since,
         newest=newest,
         greet=greet,
+        stay=stay,
     )
     if connection.closing:
         raise WebSocketDisconnect(connection.close_code or CloseCode.NORMAL, connection.close_reason)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -83,6 +83,82 @@ async def test_rooms_are_apart(served: Served) -> None:
         await one.send("in a")
         await other.send("in b")
         assert await received(other) == ["in b"]
+
+
+class Loud:
+    """Says everything twice as loud, and waits for the broker in between."""
+
+    gone: ClassVar[list[str]] = []
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def take(self, message: str | bytes) -> Awaitable[None] | None:
+        text = str(message)
+        if text == "quietly":
+            self.connection.send("heard by nobody else")
+            return None
+        return self.say(text.upper())
+
+    async def say(self, text: str) -> None:
+        await self.connection.publish(text)
+
+    def left(self) -> None:
+        self.gone.append(self.connection.user.name)
+
+
+@pytest.mark.parametrize("ws", ["auto", ChatProtocol], ids=["uvicorn", "frames"])
+@pytest.mark.parametrize("stay", [True, False], ids=["stays", "hands over"])
+async def test_a_handler_is_called_with_what_the_client_sends(manager: ConnectionManager, ws: Any, stay: bool) -> None:
+    """In order, one after the other, also what came before the member was in; and once at the end."""
+    app = FastAPI(lifespan=manager.lifespan)
+    returned = asyncio.Event()
+
+    @app.websocket("/rooms/{room}")
+    async def endpoint(websocket: WebSocket, room: str) -> None:
+        await manager.host(websocket, room, Loud, user=ADA, stay=stay)
+        returned.set()
+
+    Loud.gone.clear()
+    async with serving(app, ws=ws) as served, served.ws("/rooms/news") as one:
+        for number in range(100):
+            await one.send(f"hello {number}")
+        assert await received(one, 100) == [f"HELLO {number}" for number in range(100)]
+        await one.send("quietly")
+        assert await received(one) == ["heard by nobody else"]
+        assert returned.is_set() == (ws is ChatProtocol and not stay)
+        assert Loud.gone == []
+        await one.close()
+        await until(lambda: Loud.gone == ["Ada"] and not manager.rooms, "the member has left")
+        await until(returned.is_set, "the endpoint has ended")
+
+
+@pytest.mark.parametrize("ws", ["auto", ChatProtocol], ids=["uvicorn", "frames"])
+async def test_a_handler_that_fails_ends_its_connection_only(
+    manager: ConnectionManager, ws: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By 1011; what went wrong is logged."""
+
+    class Broken(Loud):
+        def take(self, message: str | bytes) -> None:
+            raise RuntimeError("a mistake")
+
+    app = FastAPI(lifespan=manager.lifespan)
+
+    @app.websocket("/rooms/{room}/{who}")
+    async def endpoint(websocket: WebSocket, room: str, who: str) -> None:
+        await manager.host(websocket, room, Broken if who == "broken" else Loud, user=ADA, stay=False)
+
+    async with serving(app, ws=ws) as served, served.ws("/rooms/news/fine") as fine:
+        async with served.ws("/rooms/news/broken") as broken:
+            await broken.send("x")
+            with pytest.raises(ConnectionClosed) as closed:
+                await received(broken)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+        await fine.send("still here")
+        assert await received(fine) == ["STILL HERE"]
+    assert "a mistake" in caplog.text
 
 
 async def test_an_http_route_can_publish(served: Served) -> None:

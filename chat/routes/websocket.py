@@ -64,6 +64,7 @@ async def room(
         q=q,
         since=position,
         newest=newest,
+        stay=False,
     )
 
 

@@ -53,6 +53,8 @@ async def get_cookie_or_token(
         return session
     if credential := _carried_token(connection) or token:
         return credential
+    if connection.scope["type"] == "http":
+        await paced(connection)
     if session:
         raise WebSocketException(CloseCode.FORBIDDEN, "a session cookie does not count from this origin")
     raise WebSocketException(

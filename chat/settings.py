@@ -161,7 +161,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            description="commands per second and connection; and requests over HTTP, per second and person; 0: no limit",
+            description="commands per second and connection; and requests over HTTP, per second and person; "
+            "0: no limit",
         ),
     ] = 20
     rate_burst: Annotated[int, Field(ge=1, description="commands or requests that may come at once")] = 40

@@ -220,6 +220,7 @@ async def test_tries_to_sign_in_are_limited_by_address(stack: AsyncExitStack) ->
     guesses = [(await http.get(f"{READ}?token=guess-{n}")).status_code for n in range(15)]
     assert guesses[:5] == [401] * 5
     assert guesses.count(429) >= 8
+    assert (await http.get(READ)).status_code == 429, "without a token is no better than with a bad one"
     assert (await http.get(READ, headers={"Authorization": f"Bearer {token()}"})).status_code == 200
     assert "guess" not in server.log
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+
+import httpx
 
 from tests.issuer import SECRET, token
 from tests.members import join
@@ -68,7 +70,13 @@ async def test_nobody_is_let_in_before_it_is_known_who_is_revoked(own_redis: Red
     adas = {"Authorization": f"Bearer {token(iat=int(time.time()) - 60)}"}
     settings = {"CHAT_SECRET_KEY": SECRET, "CHAT_BROKER_URL": own_redis.url, "CHAT_BROKER_TIMEOUT": "0.5"}
     async with ChatServer(wait=False, **settings) as server, server.http() as http:  # type: ignore[arg-type]
-        await until(lambda: "startup complete" in server.log, "the service is there", told=server)
+
+        async def there() -> bool:
+            with suppress(httpx.TransportError):
+                return (await http.get("/healthz")).status_code == 200
+            return False
+
+        await until(there, "the service is there", told=server)
         assert (await http.post("/tokens", headers=adas)).status_code == 503
         own_redis.resume()
 

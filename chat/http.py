@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat import handshake, metrics
 from chat.settings import workers_settings
 from chat.transport import STOPPING
 from chat.wire import ChatProtocol
 
+MOST_WAITING = 16  # requests on one connection, sent without waiting for answers; each weighs kilobytes
 MOST_OVERHEAD = 65_536  # bytes, but for a body
 
 
@@ -29,6 +30,7 @@ class ChatHttp(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None  # while a request is awaited
         self._overhead = 0  # bytes that came since the last that were of use: of a head, or of what is around a body
         self._in_head = True
+        self._running: RequestResponseCycle | None = None  # what is being answered; self.cycle is what came last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -52,6 +54,8 @@ class ChatHttp(HttpToolsProtocol):
             raise ValueError("two hosts")
         if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MOST_OVERHEAD:
             raise ValueError("a head of so many bytes")
+        if len(self.pipeline) >= MOST_WAITING:
+            raise ValueError("so many requests at once")
         if self.parser.should_upgrade():
             self._stop_waiting()
             if self.parser.get_http_version() != "1.1":
@@ -86,8 +90,15 @@ class ChatHttp(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._running is not None:  # uvicorn 0.54 tells what came last only, and the other goes on to write
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def _wait(self) -> None:

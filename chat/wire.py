@@ -342,6 +342,11 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._frames.closes()
 
     def handle_parser_exception(self) -> None:
+        if (
+            self.conn.close_sent is None
+        ):  # it sends before it is let in, which nobody may: there is nothing to close yet
+            self.transport.abort()
+            return
         super().handle_parser_exception()
         self._frames.closes()
 

@@ -6,6 +6,7 @@ room all the while, and chats on.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -377,6 +378,19 @@ async def test_what_comes_right_behind_the_handshake_does_no_harm(server: ChatSe
         wire.send(close(1000))
         _, code, _ = await wire.rest()
         assert code == 1000
+
+
+async def test_who_does_not_wait_for_the_answer_may_be_cut_off(server: ChatServer, kind: str) -> None:
+    """Without a word in the log, however little of what it sends makes sense."""
+    if kind == "uvicorn":
+        pytest.xfail("plain uvicorn 0.54 writes a traceback")
+    for _ in range(20):
+        async with connected(server) as wire:
+            wire.send(GOOD, HELLO[:3])
+            for _ in range(10):
+                wire.send(b"\xff" * 1000)
+                await asyncio.sleep(0)
+            await wire.head()
 
 
 @pytest.mark.parametrize("sent", [HELLO[:1], HELLO[:4], HELLO[:-1], frame(TEXT, b"a", fin=False)])

@@ -60,8 +60,10 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(json.dumps(run, indent=1))
 
-    compare(names, rounds=options.rounds, seconds=options.seconds, quick=options.quick, keep=keep)
-    print(f"kept in {KEPT.relative_to(Path.cwd()) if KEPT.is_relative_to(Path.cwd()) else KEPT}", file=sys.stderr)
+    try:
+        compare(names, rounds=options.rounds, seconds=options.seconds, quick=options.quick, keep=keep)
+    finally:
+        print(f"kept in {KEPT}; --from {KEPT} --write writes it down", file=sys.stderr)
     return run
 
 

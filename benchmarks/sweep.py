@@ -38,6 +38,7 @@ ASLEEP = Shape(rooms=1, members=5, idle_rooms=100, idle_members=50)
 STALLS = 60.0  # seconds: two heartbeats and a little
 STALL_TRIES = 3
 LATE = 25.0  # ms that the generator may be late itself
+SHOWN = ("cpu_us_per_message", "cpu_us", "p99_ms", "max_ms", "load_late_ms")  # while it lasts
 
 Point = dict[str, Any]  # what one load found out, and `at`, `server` and `sweep`
 
@@ -60,13 +61,14 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     run: dict[str, Any] = {"command": _command(options), "facts": report.facts(), "points": [], "failed": []}
     run["rounds"] = options.rounds
     KEPT.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        for number in range(options.rounds):
-            for name in options.sweeps or SWEEPS:
-                if name != "stalls" or not number:  # it lasts long, and a stall that is there is seen at once
-                    SWEEPS[name](run, Path(folder), options.seconds)
-                    KEPT.write_text(json.dumps(run, indent=1))
-    print(f"kept in {KEPT}", file=sys.stderr)
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+            for number in range(options.rounds):
+                for name in options.sweeps or SWEEPS:
+                    if name != "stalls" or not number:  # it lasts long, and a stall that is there is seen at once
+                        SWEEPS[name](run, Path(folder), options.seconds)
+    finally:
+        print(f"kept in {KEPT}; --from {KEPT} --write writes it down", file=sys.stderr)
     return run
 
 
@@ -101,13 +103,7 @@ def _stalls(run: dict[str, Any], folder: Path, seconds: float) -> None:
     """
     idle = ASLEEP.idle_rooms * ASLEEP.idle_members
     for name in COMPARED:
-        tries: dict[str, Any] = {"points": [], "failed": []}
-        for _ in range(STALL_TRIES):
-            _point(tries, folder, "stalls", idle, name, "rate=10", shape=ASLEEP, seconds=STALLS)
-            if tries["failed"] or tries["points"][-1]["load_late_ms"] < LATE:
-                break
-        run["points"] += sorted(tries["points"], key=lambda point: float(point["load_late_ms"]))[:1]
-        run["failed"] += tries["failed"]
+        _point(run, folder, "stalls", idle, name, "rate=10", shape=ASLEEP, seconds=STALLS, tries=STALL_TRIES)
 
 
 SWEEPS: dict[str, Callable[[dict[str, Any], Path, float], None]] = {
@@ -129,21 +125,28 @@ def _point(
     shape: Shape,
     seconds: float,
     workers: int = 1,
+    tries: int = 1,
 ) -> None:
-    """Measure one point and take it down; who fails is said and left out."""
-    start = time.monotonic()
-    try:
-        found = put_under_load(SERVERS[name], folder, [phase], shape=shape, seconds=seconds, workers=workers)
-    except (RuntimeError, subprocess.SubprocessError) as error:
-        run["failed"].append(f"{sweep} {at:,}, {SERVERS[name].short}: {last_line(error)}")
-        print(f"{run['failed'][-1]}", file=sys.stderr)
-        return
-    point: Point = {"sweep": sweep, "at": at, "server": name, **found["phases"][phase]}
-    point |= {wrong: found[wrong] for wrong in report.WRONG}
-    point["spread"] = sorted(found["by_worker"].values())
-    run["points"].append(point)
-    shown = report.line({figure: point[figure] for figure in ("cpu_us_per_message", "cpu_us", "p99_ms", "max_ms")})
-    print(f"{sweep} {at:,} {name} ({time.monotonic() - start:.0f} s): {shown}", file=sys.stderr)
+    """Measure one point, take it down and keep it; who fails is said and left out."""
+    points: list[Point] = []
+    for _ in range(tries):
+        start = time.monotonic()
+        try:
+            found = put_under_load(SERVERS[name], folder, [phase], shape=shape, seconds=seconds, workers=workers)
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            run["failed"].append(f"{sweep} {at:,}, {SERVERS[name].short}: {last_line(error)}")
+            print(f"{run['failed'][-1]}", file=sys.stderr)
+            break
+        point: Point = {"sweep": sweep, "at": at, "server": name, **found["phases"][phase]}
+        point |= {wrong: found[wrong] for wrong in report.WRONG}
+        point["spread"] = sorted(found["by_worker"].values())
+        points.append(point)
+        shown = report.line({figure: point[figure] for figure in SHOWN})
+        print(f"{sweep} {at:,} {name} ({time.monotonic() - start:.0f} s): {shown}", file=sys.stderr)
+        if point["load_late_ms"] < LATE:
+            break
+    run["points"] += sorted(points, key=lambda point: float(point["load_late_ms"]))[:1]
+    KEPT.write_text(json.dumps(run, indent=1))
 
 
 # --- the report -------------------------------------------------------------------------------------

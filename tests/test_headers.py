@@ -11,7 +11,7 @@ from chat import create_app
 from chat.headers import PAGE_POLICY
 from tests.servers import ROOT
 
-PAGE = ("/", "/static/index.html", "/static/js/main.js", "/static/css/base.css", "/static/favicon.svg")
+PAGE = ("/", "/?plain=1", "/static/index.html", "/static/js/main.js", "/static/css/base.css", "/static/favicon.svg")
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def test_no_answer_gives_an_address_away_or_is_taken_for_something_else(client: 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_page_keeps_to_its_policy() -> None:
+@pytest.mark.parametrize("name", ["index.html", "plain.html"])
+def test_the_page_keeps_to_its_policy(name: str) -> None:
     """No script, style or handler in the markup, and nothing from elsewhere."""
-    page = (ROOT / "static" / "index.html").read_text()
+    page = (ROOT / "static" / name).read_text()
     assert not re.search(r"<style|<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=|javascript:|(src|href)=\"(https?:)?//", page)

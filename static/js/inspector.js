@@ -25,6 +25,7 @@ export class Inspector {
       ["Reconnects", String(reconnects)],
       ["Recovered", `${recovered.toLocaleString()} messages`],
     ];
+    if (socket.code !== null) rows.push(["Ended by", `${socket.code} ${socket.cause ?? ""}`]);
     this.facts.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   }
 

@@ -72,6 +72,7 @@ const view = new RoomView(
     composer: $("composer"),
     counter: $("composer-count"),
     title: $("room-title"),
+    side: $("side"),
     chip: $("chip"),
     banner: $("banner"),
     bannerText: $("banner-text"),
@@ -357,7 +358,7 @@ async function signedElsewhere() {
 
 // What was not sent yet goes as well: it is nobody's business who signs in next.
 function forgetWho(notice) {
-  const room = conversation?.room ?? "";
+  const room = conversation?.room ?? form.room.value;
   close();
   for (const name of rooms.names) own.set(outboxKey(name), null);
   identity.update({ name: "", token: "", user: null });

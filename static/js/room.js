@@ -12,7 +12,7 @@ import { Scroll } from "./scroll.js";
 import { SignIn } from "./sign_in.js";
 import { Status } from "./status.js";
 
-const HIDDEN_FRAME = 250; // ms; a hidden tab gets no animation frames
+const FRAME_WITHIN = 250; // ms
 const SKELETON_AFTER = 300; // ms; what loads faster needs no stand-in
 const SAVED_AFTER = 400; // ms after the last key
 const FAILURES_TOGETHER = 2;
@@ -21,7 +21,7 @@ const LOADING = new Set(["connecting", "catching-up", "waiting"]);
 export class RoomView {
   outdated = false; // the server has another version than this page
   #conversation = null;
-  #frame = null;
+  #due = null; // the next drawing, by a frame or without one
   #clockwork = null; // the next drawing that only the time makes necessary
   #enteredAt = 0;
   #drafted = false; // whether the draft is back in the box
@@ -78,6 +78,7 @@ export class RoomView {
     this.#failed = conversation.outbox.failed.length;
     this.status.enter(this.#enteredAt);
     this.page.log.setAttribute("aria-label", `Messages in #${conversation.room}`);
+    this.page.side.setAttribute("aria-label", `People in #${conversation.room}`);
     this.page.title.textContent = `# ${conversation.room}`;
     this.page.title.title = `#${conversation.room}`;
     this.composer.enter(conversation.room);
@@ -97,14 +98,17 @@ export class RoomView {
     this.badge.render({ room: null, count: 0 });
   }
 
-  // Something that can be seen is different; many changes make one drawing.
+  // Something that can be seen is different; many changes make one drawing. A tab that is hidden, or behind another
+  // window, gets its animation frames late or never: then it is drawn without one.
   changed() {
-    if (this.#frame !== null || this.#conversation === null) return;
+    if (this.#due !== null || this.#conversation === null) return;
     const draw = () => {
-      this.#frame = null;
+      cancelAnimationFrame(this.#due.frame);
+      clearTimeout(this.#due.timer);
+      this.#due = null;
       this.#draw();
     };
-    this.#frame = document.hidden ? setTimeout(draw, HIDDEN_FRAME) : requestAnimationFrame(draw);
+    this.#due = { frame: requestAnimationFrame(draw), timer: setTimeout(draw, FRAME_WITHIN) };
   }
 
   tooFast() {
@@ -247,11 +251,11 @@ export class RoomView {
 
   #situation(now) {
     const { socket, me, room, degraded, blocked, turnedAway } = this.#conversation;
-    const { state, cause, retryAt } = socket;
+    const { state, cause, code, retryAt } = socket;
     const { outdated } = this;
     const name = me?.name ?? "";
     const online = navigator.onLine;
-    return { state, cause, retryAt, room, name, online, degraded, blocked, outdated, turnedAway, now };
+    return { state, cause, code, retryAt, room, name, online, degraded, blocked, outdated, turnedAway, now };
   }
 
   #drawFailures(failed) {

@@ -1,6 +1,7 @@
 // Says how the connection is: at once in the chip, after five seconds in the banner.
 
 import { write } from "./element.js";
+import { CloseCode } from "./protocol.js";
 
 const BANNER_AFTER = 5_000;
 const COUNTDOWN_FROM = 5_000;
@@ -61,13 +62,14 @@ export function chipFor({ state, cause, name, online, degraded }) {
 
 // Returns {text, action, label} or null. `downFor`: ms since the connection was last live.
 export function bannerFor(situation) {
-  const { state, cause, room, retryAt, downFor, online, degraded, outdated, blocked, turnedAway, now } = situation;
+  const { state, cause, code, room, retryAt, downFor, online, degraded, outdated, blocked, turnedAway, now } =
+    situation;
   const again = { action: "retry", label: "Try now" };
   switch (state) {
     case "signed-out":
       return turnedAway ? { text: "Your sign-in has expired.", action: "signIn", label: "Sign in" } : null;
     case "refused":
-      return { text: cause || `You don’t have access to #${room}.`, action: "leave", label: "Choose another room" };
+      return { text: refusal(code, room), action: "leave", label: "Choose another room" };
     case "too-many-tabs":
       return { text: `#${room} is open in too many tabs. Close one, then`, action: "retry", label: "Try again" };
     case "live":
@@ -91,6 +93,12 @@ export function bannerFor(situation) {
     text: cause === null ? "Connecting takes longer than usual…" : `Connection lost. ${retrying(retryAt, now)}`,
     ...again,
   };
+}
+
+function refusal(code, room) {
+  if (code === CloseCode.MALFORMED) return `There can be no room called “${room}”.`;
+  if (code === CloseCode.TOO_LARGE) return "The server ended the connection: what was sent is too large.";
+  return `You don’t have access to #${room}.`;
 }
 
 const STOPPED = new Set(["signed-out", "refused", "too-many-tabs"]);

@@ -275,6 +275,7 @@ async def test_a_room_that_the_token_is_not_for_is_refused_in_words(
     await ada.visit(room)
     await press_join(ada)
     await ada.is_in_state("refused")
+    await expect(ada.banner).to_contain_text(f"You don’t have access to #{room}.")
     await expect(ada.banner.get_by_role("button", name="Choose another room")).to_be_visible()
 
 

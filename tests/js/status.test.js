@@ -34,7 +34,8 @@ test("each reason has its own sentence", () => {
   assert.equal(text({ downFor: 200_000 }), "Still can’t reach the server. Your unsent messages are kept in this tab.");
   assert.equal(text({ state: "signed-out", turnedAway: true }), "Your sign-in has expired.");
   assert.match(text({ blocked: true }), /^The server is there, but something on the way/);
-  assert.equal(text({ state: "refused", cause: "" }), "You don’t have access to #foo.");
+  assert.equal(text({ state: "refused", code: 4403, cause: "no" }), "You don’t have access to #foo.");
+  assert.equal(text({ state: "refused", code: 4400, cause: "no" }), "There can be no room called “foo”.");
   assert.match(text({ state: "too-many-tabs" }), /^#foo is open in too many tabs\./);
   assert.equal(text({ state: "live", degraded: true }), "Messages from others may be delayed.");
   assert.equal(text({ state: "live", outdated: true }), "This page is out of date.");

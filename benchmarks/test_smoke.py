@@ -1,7 +1,8 @@
 """A short load that keeps the fan-out honest: only ratios within the same run are asserted, never a time.
 
 All servers run at the same time, on one core, and are put under load in turn, for a moment each and many times over.
-Whatever else the machine does hits all of them; the median of the rounds forgets the worst of it.
+Whatever else the machine does hits all of them, now one and now the other. It makes the ratio of a round wrong in both
+directions, but more often too high; the lower quartile of the rounds bears that best.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ LOADS = {"one": (1, 200, 1), "eight": (1, 200, 8), "rooms": (40, 5, 1)}
 # What we may cost at most, as a multiple of another server's CPU time per delivery: some 30 % more than was measured,
 # on a machine that was busy with other work, so that half as much again fails. Tighten them when we get faster.
 BOUNDS = {
-    ("one", FLOOR): 1.6,  # measured: 1.18 to 1.26
-    ("eight", JOINED): 1.75,  # 1.27 to 1.36
-    ("eight", TUTORIAL): 0.26,  # 0.18 to 0.20
-    ("rooms", TUTORIAL): 1.75,  # 1.22 to 1.46
+    ("one", FLOOR): 1.5,  # measured: 1.11 to 1.17
+    ("eight", JOINED): 1.5,  # 1.01 to 1.18
+    ("eight", TUTORIAL): 0.2,  # 0.14
+    ("rooms", TUTORIAL): 1.5,  # 1.09 to 1.13
 }
 TRIES = 2  # whoever is over a bound by chance is not so twice
 
@@ -56,7 +57,7 @@ def test_a_delivery_costs_no_more_than_it_did(tmp_path: Path, capsys: pytest.Cap
 
 
 def measured_ratios(folder: Path) -> dict[tuple[str, str], float]:
-    """Return what we cost as a multiple of others, by load and other: medians of the rounds."""
+    """Return what we cost as a multiple of others, by load and other: the lower quartile of the rounds."""
 
     async def rounds() -> list[dict[tuple[str, str], float]]:
         return await measured(folder)
@@ -64,7 +65,7 @@ def measured_ratios(folder: Path) -> dict[tuple[str, str], float]:
     with on_the_other_core():
         found = uvloop.run(rounds())
     return {
-        (load, other): statistics.median([one[load, OURS] / one[load, other] for one in found])
+        (load, other): statistics.quantiles([one[load, OURS] / one[load, other] for one in found], n=4)[0]
         for load, other in BOUNDS
     }
 

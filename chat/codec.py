@@ -68,6 +68,8 @@ class EventStream(Codec):
 
 def _event(name: str, data: bytes, *, id: str | None) -> Payload:
     first = b"" if id is None else b"id: %s\n" % id.encode()
+    # White space in somebody's `data`: in JSON one kind is as good as another, here a line break would end the field.
+    data = data.replace(b"\n", b" ").replace(b"\r", b" ")
     return Payload(b"%sevent: %s\ndata: %s\n\n" % (first, name.encode(), data))
 
 

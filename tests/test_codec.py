@@ -2,10 +2,11 @@
 
 import json
 
+import msgspec
 import pytest
 
 from chat import protocol
-from chat.codec import ChatV1, PlainText, Raw
+from chat.codec import ChatV1, EventStream, PlainText, Raw
 from chat.events import Left, Publication
 from chat.frames import Payload
 from chat.protocol import Status
@@ -31,6 +32,15 @@ def test_chat_v1_writes_messages_and_events_as_json() -> None:
 def test_chat_v1_says_nothing_of_plain_farewells() -> None:
     """Presence tells of people, not of sockets."""
     assert ChatV1().encode(LEAVING) is None
+
+
+def test_an_event_stream_is_not_cut_by_line_breaks_in_data() -> None:
+    """Which are white space in JSON, and the end of a field here."""
+    payload = EventStream().encode(said(data=msgspec.Raw(b'{"a":\n\n[1,\r\n2]}')))
+    assert payload is not None
+    *_, data, end, rest = payload.data.split(b"\n")
+    assert json.loads(data.removeprefix(b"data: "))["data"] == {"a": [1, 2]}
+    assert (end, rest) == (b"", b"")
 
 
 def test_plain_text_never_shows_a_credential_to_others() -> None:

@@ -2,6 +2,7 @@
 
 A browser cannot see why a handshake failed, so a chat.v1 client with an Origin is accepted and closed with a code. A
 program gets the real status. A tutorial client in a browser gets the tutorial's refusal, which is 403 on the wire.
+Which credentials count is in tests/security/test_credentials_table.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tests.servers import ChatServer, RedisServer, until
 
 Answer = int | str  # an HTTP status, a close code, or "in"
 
-OWN, FOREIGN = "own", "https://elsewhere.example"
+OWN = "own"
 PLAIN, JSON, UNKNOWN = None, ["chat.v1"], ["graphql-ws"]
 
 # What is asked for, and what comes of it for a program and a browser in plain text, and for the same in chat.v1.
@@ -80,29 +81,6 @@ async def test_one_known_subprotocol_among_others_is_enough(server: ChatServer) 
     """It is the one that is selected."""
     async with server.ws("/items/room/ws?token=secret", subprotocols=["graphql-ws", "chat.v1"]) as socket:
         assert socket.subprotocol == "chat.v1"
-
-
-@pytest.mark.parametrize("subprotocols", [PLAIN, JSON])
-@pytest.mark.parametrize("origin", [None, OWN])
-async def test_a_cookie_of_our_own_page_counts(server: ChatServer, subprotocols: Any, origin: str | None) -> None:
-    """And one that a program sends."""
-    cookie = {"Cookie": "session=secret"}
-    assert await answer(server, "/items/room/ws", subprotocols, origin, cookie) == "in"
-
-
-@pytest.mark.parametrize(("subprotocols", "expected"), [(PLAIN, 403), (JSON, 4403)])
-async def test_a_cookie_that_another_site_makes_the_browser_send_does_not_count(
-    server: ChatServer, subprotocols: Any, expected: int
-) -> None:
-    """Cross-site WebSocket hijacking."""
-    cookie = {"Cookie": "session=secret"}
-    assert await answer(server, "/items/room/ws", subprotocols, FOREIGN, cookie) == expected
-
-
-@pytest.mark.parametrize("subprotocols", [PLAIN, JSON])
-async def test_a_token_counts_from_anywhere(server: ChatServer, subprotocols: Any) -> None:
-    """No other site can make a browser send one that it does not know."""
-    assert await answer(server, "/items/room/ws?token=secret", subprotocols, FOREIGN) == "in"
 
 
 async def test_a_program_is_told_in_json(server: ChatServer) -> None:

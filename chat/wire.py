@@ -232,6 +232,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
                 self._inside -= len(part)
                 at += len(part)
                 super().data_received(part)
+                if self.conn.parser_exc is not None:
+                    return end  # nothing that follows can be understood
                 continue
             if end - at < 2:
                 break
@@ -304,6 +306,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def listen(self, on: bool) -> None:
         """Take what the client sends, or leave it in the network for now."""
         self._deaf = not on
+        if self.disconnected or self.transport.is_closing():
+            return
         if not on:
             self.transport.pause_reading()
             return
@@ -336,6 +340,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._frames.closes()
+        self._take = self._frames.listener = None  # who are in a circle with this otherwise
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)

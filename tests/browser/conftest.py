@@ -107,7 +107,12 @@ class Tab:
         self.banner = page.get_by_role("region", name="Connection")
         self.pill = page.locator("#pill")
 
+    async def to_front(self) -> None:
+        """A tab behind another one gets one animation frame a second, and a click in it waits for two."""
+        await self.page.bring_to_front()
+
     async def visit(self, room: str) -> None:
+        await self.to_front()
         await self.page.goto(f"{self.address}/?room={room}")
 
     async def join(self, room: str, name: str) -> None:

@@ -104,6 +104,7 @@ async def test_no_way_to_sign_in_breaks_a_rule(
     await expect(again.page.get_by_text("Signed in as")).to_be_visible()
     problems += await broken_rules(again.page, "signed in")
     await context.clear_cookies()
+    await ann.to_front()
     await ann.page.evaluate("dispatchEvent(new Event('pagehide'))")
     await ann.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     await expect(ann.page.get_by_role("dialog", name="Your sign-in has expired")).to_be_visible()
@@ -193,6 +194,7 @@ async def test_light_and_dark_are_chosen_once_for_all_tabs(people: People, chat:
     here, there = [await people.tab(chat.url(""), context) for _ in range(2)]
     for tab in (here, there):
         await tab.join(room, "Ann")
+    await here.to_front()
     await here.page.get_by_role("button", name="Menu").click()
     await here.page.get_by_role("radio", name="Dark").check(force=True)
     for tab in (here, there):

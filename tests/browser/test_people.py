@@ -128,6 +128,7 @@ async def test_a_hidden_tab_notifies_if_asked_to_and_only_one_of_them(
     tabs = [await people.tab(chat.url(""), context) for _ in range(2)]
     for tab in tabs:
         await tab.join(room, "Ann")
+    await tabs[0].to_front()
     await tabs[0].page.get_by_role("button", name="Menu").click()
     await tabs[0].page.get_by_role("checkbox", name="Notify me").check()
     async with speaker(chat, room, "Bob") as bob:
@@ -159,6 +160,7 @@ async def test_a_hidden_tab_makes_a_sound_if_asked_to_and_only_one_of_them(
     for tab in tabs:
         await tab.page.clock.install()
         await tab.join(room, "Ann")
+    await tabs[0].to_front()
     await tabs[0].page.get_by_role("button", name="Menu").click()
     await tabs[0].page.get_by_role("checkbox", name="Play a sound").check()
     assert await tabs[0].page.evaluate("tones") == 2  # to hear what it is

@@ -47,10 +47,12 @@ def token_field(tab: Tab) -> Locator:
 
 
 async def press_join(tab: Tab) -> None:
+    await tab.to_front()
     await tab.page.get_by_role("button", name="Join room").click()
 
 
 async def press_in_menu(tab: Tab, choice: str) -> None:
+    await tab.to_front()
     await tab.page.get_by_role("button", name="Menu").click()
     await tab.page.get_by_role("dialog", name="Menu").get_by_role("button", name=choice).click()
 

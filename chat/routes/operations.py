@@ -23,7 +23,10 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "this worker cannot hear the broker"}})
+@router.get(
+    "/readyz",
+    responses={503: {"description": "this worker cannot hear the broker", "content": {"application/json": {}}}},
+)
 async def readyz(manager: Annotated[ConnectionManager, Depends(get_manager)]) -> JSONResponse:
     """This worker can serve: it reaches the broker, and hears what it publishes itself."""
     if manager.ready:
@@ -31,7 +34,11 @@ async def readyz(manager: Annotated[ConnectionManager, Depends(get_manager)]) ->
     return JSONResponse({"status": "the broker is away", "worker": manager.worker}, 503)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "what was counted", "content": {"text/plain": {}}}},
+)
 async def metrics() -> Response:
     """Prometheus' text format, summed over all workers of this host when `chat serve` runs them."""
     registry = REGISTRY

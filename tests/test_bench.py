@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -172,6 +173,13 @@ def test_the_report_says_what_went_wrong() -> None:
     assert report.as_json()["check"] == {
         "sound": False, "lost": 3, "doubled": 0, "reordered": 1, "gaps": 0, "unavailable": 0
     }  # fmt: skip
+
+
+def test_a_load_that_did_not_come_to_its_end_is_not_sound() -> None:
+    """Though nothing is known to be lost."""
+    report = replace(a_report(), trouble="nobody could come back")
+    assert not report.sound
+    assert "FAILED: nobody could come back" in report.text()
 
 
 @pytest.mark.parametrize("latencies", [[], [1.0], [1.0, 2.0, 400.0], [0.5] * 5000])

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvloop
@@ -67,6 +67,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the load out; returns the exit code. Raises `LoadRefused` if the server does not take it."""
     _allow_files(options.rooms * options.members + SPARE_FILES)
+    for file in (options.json, options.plot):
+        if file and file != "-" and not Path(file).absolute().parent.is_dir():
+            raise LoadRefused(f"there is no folder for {file}")  # before the load, not after it
 
     async def run() -> Report:
         return await _bench(options)
@@ -119,12 +122,14 @@ async def _bench(options: argparse.Namespace) -> Report:
         parted=crowd.parted,
         returned=crowd.returned,
         interrupted=crowd.over.is_set() and crowd.trouble is None,
+        trouble=str(crowd.trouble or ""),
     )
 
 
 async def _measure(load: Load, crowd: Crowd, pace: Pace, options: argparse.Namespace) -> Measured:
     if options.warmup and not crowd.over.is_set():
-        await load.warm_up(pace, options.warmup)
+        with suppress(ConnectionError):  # who did not come back is told of in the report
+            await load.warm_up(pace, options.warmup)
     if crowd.over.is_set():
         return Measured()
     # Nothing here makes cycles; a collection would only be measured as the server's latency.

@@ -19,7 +19,7 @@ from chat.exceptions import LoadRefused
 
 OPENING = 50  # connections that are opened at the same time
 PATIENCE = 20.0  # seconds for a connection to be let in
-AWAY = 60.0  # seconds for who lost its connection to be back
+AWAY = 30.0  # seconds for who lost its connection to be back
 RETRY = (0.1, 1.0)  # seconds between tries to come back, at random
 
 
@@ -180,7 +180,7 @@ class Crowd:
                 self.returned += 1
                 member.say_again()
                 return
-        self.fail(error)
+        self.fail(ConnectionError(f"{error}, and could not come back for {AWAY:g} s"))
 
 
 def _unreachable(address: Address, error: OSError, number: int) -> str:

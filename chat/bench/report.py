@@ -31,11 +31,12 @@ class Report:
     parted: Mapping[str, int] = field(default_factory=dict)
     returned: int = 0
     interrupted: bool = False
+    trouble: str = ""  # what ended it
 
     @property
     def sound(self) -> bool:
-        """Whether every member got every message once, in one order."""
-        return not self.verdict and not self.gaps
+        """Whether every member got every message once, in one order, to the end."""
+        return not self.verdict and not self.gaps and not self.trouble
 
     def text(self) -> str:
         """Return it as people read it."""
@@ -76,6 +77,7 @@ class Report:
             "connections": {"lost": sum(self.parted.values()), "reasons": dict(self.parted), "returned": self.returned},
             "generator": {"busy": measured.busy, "late_ms": measured.late},
             "interrupted": self.interrupted,
+            "trouble": self.trouble or None,
         }
 
     def plot(self) -> str:
@@ -112,6 +114,8 @@ class Report:
         if self.sound:
             return "every member got every message once, in one order"
         verdict = self.verdict
+        if not verdict and not self.gaps:
+            return f"FAILED: {self.trouble}"
         said = f"FAILED: {verdict.lost:,} deliveries lost, {verdict.doubled:,} doubled, {verdict.reordered:,} reordered"
         return said + (f"; the server announced {_count(self.gaps, 'gap')}" if self.gaps else "")
 

@@ -41,8 +41,8 @@ async def get_authenticator(connection: HTTPConnection) -> Authenticator:
 
 async def get_cookie_or_token(
     connection: HTTPConnection,
-    session: Annotated[str | None, Cookie(description="the session cookie; it comes first")] = None,
-    token: Annotated[str | None, Query(description="a token, for clients without the cookie")] = None,
+    session: Annotated[str, Cookie(description="the session cookie; it comes first")] = "",
+    token: Annotated[str, Query(description="a token, for clients without the cookie")] = "",
 ) -> str:
     """Return the credential; without one the handshake is refused.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -27,7 +28,6 @@ class ChatHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stopping: list[Callable[[], None]] = []
-        self._patience: asyncio.TimerHandle | None = None  # while a request is awaited
         self._overhead = 0  # bytes that came since the last that were of use: of a head, or of what is around a body
         self._in_head = True
         self._running: RequestResponseCycle | None = None  # what is being answered; self.cycle is what came last
@@ -102,16 +102,15 @@ class ChatHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _wait(self) -> None:
-        if self._patience is None and (seconds := workers_settings().handshake_timeout):
-            self._patience = self.loop.call_later(seconds, self._give_up)
+        if self.loop not in _patience:
+            _patience[self.loop] = _Patience(self.loop)
+        _patience[self.loop].begin(self)
 
     def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        _patience[self.loop].end(self)
 
-    def _give_up(self) -> None:
-        self._patience = None
+    def give_up(self) -> None:
+        """Wait no more for a request."""
         if not self.transport.is_closing():
             metrics.slow_handshakes.inc()
             self._end_by("408 Request Timeout")
@@ -131,3 +130,38 @@ class ChatHttp(HttpToolsProtocol):
         for call in self._stopping:
             call()
         super().shutdown()
+
+
+class _Patience:
+    """Gives up whoever lets a request be awaited for too long; one timer for all of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._time = loop.time
+        self._call_at = loop.call_at
+        self._seconds = workers_settings().handshake_timeout
+        self._since: dict[ChatHttp, float] = {}  # the oldest first
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, http: ChatHttp) -> None:
+        """Wait, unless it is waited for already."""
+        if self._seconds and http not in self._since:
+            self._since[http] = self._time()
+            if self._timer is None:
+                self._timer = self._call_at(self._time() + self._seconds, self._look)
+
+    def end(self, http: ChatHttp) -> None:
+        """Wait no more."""
+        self._since.pop(http, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        while self._since:
+            http, since = next(iter(self._since.items()))
+            if since + self._seconds > self._time():
+                self._timer = self._call_at(since + self._seconds, self._look)
+                return
+            del self._since[http]
+            http.give_up()
+
+
+_patience: WeakKeyDictionary[asyncio.AbstractEventLoop, _Patience] = WeakKeyDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, WebSocket
+from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 from chat.access import Access
 from chat.dependencies import (
@@ -19,7 +19,7 @@ from chat.dependencies import (
 from chat.events import Position
 from chat.exceptions import InvalidName
 from chat.names import room_name
-from chat.protocol import DEFAULT_PAGE, MAX_PAGE
+from chat.protocol import DEFAULT_PAGE, MAX_PAGE, CloseCode
 from chat.rights import Action
 from chat.session import converse
 
@@ -33,6 +33,7 @@ async def echo(websocket: WebSocket) -> None:
                 await websocket.send_text(f"Message text was: {text}")
             else:
                 await websocket.send_bytes(message["bytes"])
+        raise WebSocketDisconnect(message.get("code", CloseCode.NORMAL))  # as the tutorial's ends
 
 
 # What can be worked out without FastAPI is not made a parameter: each costs some 20 µs per connection.

@@ -1,6 +1,7 @@
 // How people get in, and who this browser is signed in as: the routes /session and /tokens.
 
 const PATIENCE = 8_000; // ms
+const NO_COOKIES = -1; // instead of an HTTP status: the browser did not keep what it was given
 const GUEST = "guest-"; // what the ids of guests begin with
 
 export class Session {
@@ -27,6 +28,7 @@ export class Session {
   // Signs this browser in, by {token} or as a guest by {name}. Rejects with `Refused`.
   async signIn(credential) {
     this.#take(await this.#ask("POST", "/session", credential));
+    if ((await this.look()) && this.user === null) throw new Refused(NO_COOKIES, credential);
   }
 
   // Rejects with `Refused`; then the browser is still signed in.
@@ -90,6 +92,7 @@ export class Refused extends Error {
 }
 
 function sentence(status, { name }) {
+  if (status === NO_COOKIES) return "This browser keeps no cookies for this page. Allow them, then try again.";
   if (status === 401) return "This token is not valid, or it has expired.";
   if (status === 403)
     return name === undefined ? "This is not allowed here." : "A name is not enough here. Use a token.";

@@ -13,10 +13,10 @@ export class Sound {
   constructor({ box, storage, clock }) {
     Object.assign(this, { box, storage, clock });
     box.checked = this.#isOn;
-    box.addEventListener("change", () => {
+    box.addEventListener("change", async () => {
       storage.set(KEY, box.checked || null);
-      this.#wake();
-      this.message();
+      await this.#wake();
+      this.message(); // to hear what it is
     });
     addEventListener("storage", ({ key }) => key === KEY && (box.checked = this.#isOn));
     // Browsers let a page make a sound only once somebody has pressed something in it.
@@ -34,10 +34,10 @@ export class Sound {
     return this.storage.get(KEY) === true;
   }
 
-  #wake() {
+  async #wake() {
     if (!this.#isOn || !window.AudioContext) return;
     this.#context ??= new AudioContext();
-    if (this.#context.state === "suspended") this.#context.resume().catch(() => {});
+    if (this.#context.state === "suspended") await this.#context.resume().catch(() => {});
   }
 
   #tone(pitch, at) {

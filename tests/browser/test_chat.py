@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import People
+from tests.browser.conftest import People, Tab
 from tests.servers import ChatServer, RedisServer, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,29 +25,31 @@ async def test_two_tabs_of_one_browser_chat(people: People, chat: ChatServer, ro
     await expect(bob.row("Hello from Ann").get_by_text("Ann", exact=True)).to_be_visible()
 
 
-async def test_people_on_different_workers_chat_over_redis(
+async def test_three_people_on_three_workers_chat_over_redis(
     people: People, shared_redis: RedisServer, prefix: str, room: str
 ) -> None:
-    async with ChatServer(workers=2, CHAT_BROKER_URL=shared_redis.url, CHAT_BROKER_PREFIX=prefix) as chat:
-        ann = await people.tab(chat.url(""))
-        bob = await people.tab(chat.url(""))
-        await ann.join(room, "Ann")
-        await bob.join(room, "Bob")
+    async with ChatServer(workers=3, CHAT_BROKER_URL=shared_redis.url, CHAT_BROKER_PREFIX=prefix) as chat:
+        ann, bob, cleo = [await people.tab(chat.url("")) for _ in range(3)]
+        for tab, name, others in ((ann, "Ann", []), (bob, "Bob", [ann]), (cleo, "Cleo", [ann, bob])):
+            await tab.join(room, name)
+            await be_elsewhere(tab, than={await other.worker() for other in others})
+        for tab, text in ((ann, "Hello across"), (bob, "Hello back"), (cleo, "Hello both")):
+            await tab.say(text)
+        for tab in (ann, bob, cleo):
+            for text in ("Hello across", "Hello back", "Hello both"):
+                await tab.hears(text)
+        assert await ann.texts() == await bob.texts() == await cleo.texts()
 
-        async def bob_is_elsewhere() -> bool:
-            if await bob.worker() != await ann.worker():
-                return True
-            await bob.page.reload()
-            await bob.is_live()
-            return False
 
-        await until(bob_is_elsewhere, "the kernel gives Bob another worker than Ann")
-        await ann.say("Hello across")
-        await bob.say("Hello back")
-        for tab in (ann, bob):
-            await tab.hears("Hello across")
-            await tab.hears("Hello back")
-        assert await ann.texts() == await bob.texts()
+async def be_elsewhere(tab: Tab, *, than: set[str]) -> None:
+    async def is_elsewhere() -> bool:
+        if await tab.worker() not in than:
+            return True
+        await tab.page.reload()
+        await tab.is_live()
+        return False
+
+    await until(is_elsewhere, "the kernel gives the tab a worker of its own")
 
 
 async def test_rooms_are_apart(people: People, chat: ChatServer, room: str) -> None:

@@ -5,6 +5,7 @@ import { needs } from "../../static/js/credential_fields.js";
 import { Session } from "../../static/js/session.js";
 
 const NOBODY = { mode: "signed", guests: true, user: null, expires: null, version: "1.0" };
+const LONGER = { ...NOBODY, user: { id: "guest-1", name: "Ann" }, expires: "2026-11-28T10:00:00.000Z" };
 const GUEST = { ...NOBODY, user: { id: "guest-1", name: "Ann" }, expires: "2026-11-21T10:00:00.000Z" };
 
 let asked, answers, session;
@@ -59,6 +60,14 @@ test("a refusal says what to do, and which field it is about", async () => {
   }
 });
 
+test("a browser that keeps no cookies is told so, instead of being asked again and again", async () => {
+  answers = [
+    [201, GUEST],
+    [200, NOBODY],
+  ];
+  await assert.rejects(session.signIn({ name: "Ann" }), { field: null, message: /^This browser keeps no cookies/ });
+});
+
 test("who could not be signed out is still signed in", async () => {
   answers = [[200, GUEST], [0]];
   await session.look();
@@ -72,13 +81,14 @@ test("who could not be signed out is still signed in", async () => {
 test("a guest's session is made longer before a token is asked for that would end with it", async () => {
   answers = [
     [200, GUEST],
-    [201, { ...GUEST, expires: "2026-11-28T10:00:00.000Z" }],
+    [201, LONGER],
+    [200, LONGER],
     [201, { token: "t" }],
     [201, { token: "u" }],
   ];
   await session.look();
   assert.deepEqual(await session.token({ needed: Date.parse(GUEST.expires) }), { token: "t" });
-  assert.deepEqual(asked.slice(1), ['POST /session {"name":"Ann"}', "POST /tokens"]);
+  assert.deepEqual(asked.slice(1), ['POST /session {"name":"Ann"}', "GET /session", "POST /tokens"]);
   await session.token({ needed: Date.parse(GUEST.expires) });
   assert.equal(asked.at(-2), "POST /tokens");
 });

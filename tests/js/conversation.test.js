@@ -268,3 +268,18 @@ test("a path that has never led in is told after the second attempt, one that di
   }
   assert.equal(told(), 1);
 });
+
+test("fifty reconnects leave no timer and no socket behind", () => {
+  goLive();
+  const before = clock.waiting;
+  for (let times = 0; times < 50; times += 1) {
+    WebSocket.last.ends();
+    clock.advance(31_000);
+    goLive();
+  }
+  assert.equal(clock.waiting, before);
+  const held = WebSocket.opened.filter(({ onmessage, onclose }) => onmessage !== null || onclose !== null);
+  assert.deepEqual(held, [WebSocket.last]);
+  conversation.leave();
+  assert.equal(clock.waiting, 0);
+});

@@ -80,7 +80,7 @@ async def all_of(jobs: Iterable[Awaitable[None]], *, at_once: int = 200) -> None
         async with turn:
             await job
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
         for job in jobs:
             group.create_task(one(job))
 

@@ -36,6 +36,7 @@ NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 TEXT, BINARY = 0x81, 0x82  # the first byte of a frame that is a whole message (RFC 6455, 5.2)
 MASKED = 0x80
+AT_ONCE = 100  # frames of one client that are read before others have their turn
 MOST_PIECES = 4096  # in which one message may come
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
@@ -132,6 +133,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._take: Take | None = None  # who is given the messages, if not the endpoint
         self._deaf = False  # nobody takes messages at the moment
         self._unread = b""  # what came and was not looked at yet: the beginning of a frame, or more while it is deaf
+        self._resting = False  # until the next turn of the loop
         self._early: list[str | bytes] = []  # messages that came before they were handed over
         self._inside = 0  # bytes to come of a frame that websockets reads
 
@@ -225,8 +227,12 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _read(self, data: bytes) -> int:
         """Read frames as far as possible; returns how far. websockets is always given them from their start."""
-        at, end = 0, len(data)
-        while at < end and not self._deaf and not self.disconnected:
+        at, end, left = 0, len(data), AT_ONCE
+        while at < end and not self._deaf and not self._resting and not self.disconnected:
+            left -= 1
+            if not left:
+                self._rest()
+                break
             if self._inside:
                 part = data[at : at + self._inside]
                 self._inside -= len(part)
@@ -257,6 +263,20 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             else:
                 self._inside = after - at
         return at
+
+    def _rest(self) -> None:
+        """Let others have their turn: somebody may have sent tens of thousands of frames in one piece."""
+        self._resting = True
+        self.transport.pause_reading()
+        self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if self.disconnected or self.transport.is_closing():
+            return
+        if not self._deaf and not self.read_paused:
+            self.transport.resume_reading()
+        self.data_received(b"")
 
     def _is_at_start(self) -> bool:
         """Whether a message may begin here."""

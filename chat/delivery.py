@@ -75,11 +75,12 @@ class Delivery:
         but = {connection for connection in apart if connection in group}
         if group.codec.personal:
             but |= self._authors(group, items)
+        batch = Batch(payloads)
         if payloads:
-            group.write(Batch(payloads), but=but)
+            group.write(batch, but=but)
         for connection in but:
-            own = as_seen_by(connection, items).payloads if group.codec.personal else payloads
-            connection.transport.write(Batch(own + apart.pop(connection, [])))
+            own = as_seen_by(connection, items) if group.codec.personal else batch
+            connection.transport.write(own.then(apart.pop(connection, [])))
         metrics.delivered.inc(len(payloads) * len(group))
 
     def _authors(self, group: Group, items: list[Item]) -> set[Connection]:

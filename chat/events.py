@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import enum
+from sys import intern
 from typing import NamedTuple, Self
 
 import msgspec
 
 from chat.exceptions import ForeignPayload
-from chat.protocol import MAX_OFFSET, User, decode_body
+from chat.protocol import MAX_OFFSET, Body, User, decode_body
 
 
 class Publication:
     """One message at its place in a room's order.
 
     `at` is in milliseconds since 1970, by the broker's clock; `origin` the id of the connection that said it, or
-    `-`; `body` the JSON of a `protocol.Body`, and `content` the same, read. Raises `ForeignPayload` if it is none.
+    `-`; `body` the JSON of a `protocol.Body`. Raises `ForeignPayload` if it is none.
     """
 
-    __slots__ = ("at", "body", "content", "epoch", "offset", "origin")
+    __slots__ = ("at", "body", "epoch", "offset", "origin")
 
     def __init__(self, epoch: str, offset: int, at: int, origin: str, body: bytes) -> None:
         self.epoch = epoch
@@ -27,9 +28,14 @@ class Publication:
         self.origin = origin
         self.body = body
         try:
-            self.content = decode_body(body)
+            decode_body(body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ForeignPayload(f"the body of message {offset} is not ours: {error}") from None
+
+    @property
+    def content(self) -> Body:
+        """The body, read; not kept, because a room keeps hundreds of these, and most clients get the JSON as it is."""
+        return decode_body(self.body)
 
 
 class Signal:
@@ -110,7 +116,7 @@ def parse(payload: bytes) -> Publication | Signal:
     try:
         match head.decode("ascii").split(" "):
             case ["m", epoch, offset, at, origin]:
-                return Publication(epoch, int(offset), int(at), origin, body)
+                return Publication(intern(epoch), int(offset), int(at), origin, body)
             case ["s", kind, origin] if kind and origin:
                 return Signal(kind, origin, body)
     except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from functools import cached_property
 from typing import Any, NamedTuple
 
 _FINAL_TEXT = 0x81
@@ -46,16 +45,31 @@ def _frame(data: bytes, first: int) -> bytes:
 class Batch:
     """Messages that are due together, in order; each form of them is made once, however many read it."""
 
+    __slots__ = ("_asgi", "_deflated", "_frames", "_joined", "_size", "payloads")
+
     def __init__(self, payloads: list[Payload]) -> None:
         self.payloads = payloads
+        # Not cached properties: before Python 3.12 these take a lock, which costs more than a frame.
+        self._frames: bytes | None = None
         self._deflated: bytes | None = None
+        self._asgi: list[dict[str, Any]] | None = None
+        self._joined: bytes | None = None
+        self._size: int | None = None
 
-    @cached_property
+    def then(self, payloads: list[Payload]) -> Batch:
+        """Return these messages and more behind them."""
+        longer = Batch(self.payloads + payloads)
+        if self._frames is not None:
+            longer._frames = self._frames + b"".join([frame(payload) for payload in payloads])
+        return longer
+
+    @property
     def frames(self) -> bytes:
         """All of them as frames, joined, for a transport that takes bytes."""
-        if len(self.payloads) == 1:
-            return frame(self.payloads[0])
-        return b"".join([frame(payload) for payload in self.payloads])
+        if self._frames is None:
+            frames = [frame(payload) for payload in self.payloads]
+            self._frames = frames[0] if len(frames) == 1 else b"".join(frames)
+        return self._frames
 
     def deflated(self, least: int) -> bytes:
         """The same, those of at least `least` bytes compressed; to be asked for with the same number always."""
@@ -65,20 +79,28 @@ class Batch:
             )
         return self._deflated
 
-    @cached_property
+    @property
     def asgi(self) -> list[dict[str, Any]]:
         """All of them as ASGI `websocket.send` messages, for any other server."""
-        return [
-            {"type": "websocket.send", "bytes": data} if binary else {"type": "websocket.send", "text": data.decode()}
-            for data, binary in self.payloads
-        ]
+        if self._asgi is None:
+            self._asgi = [
+                {"type": "websocket.send", "bytes": data}
+                if binary
+                else {"type": "websocket.send", "text": data.decode()}
+                for data, binary in self.payloads
+            ]
+        return self._asgi
 
-    @cached_property
+    @property
     def joined(self) -> bytes:
         """All of them, one after the other, for a stream of bytes."""
-        return b"".join([payload.data for payload in self.payloads])
+        if self._joined is None:
+            self._joined = b"".join([payload.data for payload in self.payloads])
+        return self._joined
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Bytes of payload."""
-        return sum([len(payload.data) for payload in self.payloads])
+        if self._size is None:
+            self._size = sum([len(payload.data) for payload in self.payloads])
+        return self._size

@@ -1,12 +1,14 @@
 // The connection to one room: a state machine over WebSockets that come and go.
 //
 //   idle → connecting → catching-up → live → waiting → connecting …
-//   and the states that last until somebody does something: signed-out, refused, too-many-tabs
+//   and the states that last until somebody does something: signed-out, refused; and too-many-tabs, which also ends
+//   by itself, because the sockets that are too many may be those of a worker that died
 
 import { retryDelay } from "./backoff.js";
 import { CloseCode, decode, ping, stopAfter } from "./protocol.js";
 
 const CONNECT_TIMEOUT = 8_000; // until `welcome`; a frozen path would hang for minutes
+const SELDOM = 5; // failed attempts that stand for: wait as long as ever
 const CATCH_UP_PATIENCE = 3_000; // a server that keeps no log replays nothing, and says nothing about it
 const STABLE_AFTER = 5_000; // a connection that lasted this long is no failed attempt
 const ATTEMPT_INTERVAL = 1_000; // whoever asks for an attempt at once gets at most one a second
@@ -133,6 +135,7 @@ export class RoomSocket {
   #stop(state, reason) {
     this.#abandon();
     this.cause = reason;
+    if (state === "too-many-tabs") this.#retryAt(this.clock.now() + retryDelay(SELDOM, this.random));
     this.#enter(state);
   }
 

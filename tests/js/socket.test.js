@@ -121,7 +121,6 @@ describe("losing the connection", () => {
     [4401, "signed-out"],
     [4403, "refused"],
     [4400, "refused"],
-    [4408, "too-many-tabs"],
   ]) {
     test(`close code ${code} ends in ${state}, until somebody acts`, () => {
       socket.open();
@@ -132,6 +131,17 @@ describe("losing the connection", () => {
       assert.equal(clock.waiting, 0);
     });
   }
+
+  test("close code 4408 is too many tabs, until half a minute has passed", () => {
+    socket.open();
+    WebSocket.last.ends(4408, "a sentence");
+    assert.equal(socket.state, "too-many-tabs");
+    assert.equal(socket.cause, "a sentence");
+    clock.advance(14_000);
+    assert.equal(socket.state, "too-many-tabs");
+    clock.advance(16_000);
+    assert.equal(socket.state, "connecting");
+  });
 
   test("closing leaves no timer behind", () => {
     goLive();

@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.routing import APIWebSocketRoute
+from starlette.routing import WebSocketRoute
 
 from chat.access import Access
 from chat.dependencies import (
@@ -73,10 +75,37 @@ def add_to(app: FastAPI) -> None:
     """Add both endpoints. To the app itself: the way through a router costs every connection another 30 µs."""
     app.add_api_websocket_route("/ws", echo)
     # `:path`, so that a name with a slash in it is refused with a reason and not as an unknown route.
-    app.add_api_websocket_route("/items/{item_id:path}/ws", room)
+    path = "/items/{item_id:path}/ws"
+    app.router.routes.append(WebSocketRoute(path, _Shortcut(app, path).enter))
+
+
+class _Shortcut:
+    """Calls the endpoint and its one dependency as FastAPI would, where there is nothing for it to find out.
+
+    Solving dependencies takes it a quarter of what a connection costs, some 110 µs.
+    """
+
+    def __init__(self, app: FastAPI, path: str) -> None:
+        self._app = app
+        self._route = APIWebSocketRoute(path, room, dependency_overrides_provider=app)
+
+    async def enter(self, websocket: WebSocket) -> None:
+        """Let FastAPI do it if somebody overrides a dependency, or if `q` is not just digits."""
+        query = websocket.query_params
+        q = query.get("q")
+        if self._app.dependency_overrides or (q is not None and not _are_digits(q)):
+            await self._route.app(websocket.scope, websocket.receive, websocket.send)
+            return
+        session, token = websocket.cookies.get("session", ""), query.get("token", "")
+        credential = await get_cookie_or_token(websocket, session, token)
+        await room(websocket, websocket.path_params["item_id"], credential, None if q is None else int(q))
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 def _page(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 4 or int(text) > MAX_PAGE:
+    if not _are_digits(text) or int(text) > MAX_PAGE:
         raise ValueError(f"history: the number of messages to replay, 0 to {MAX_PAGE}, not {text[:64]!r}")
     return int(text)

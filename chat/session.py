@@ -207,8 +207,9 @@ class Session(ABC):
         return self._wait_for_broker() if self._unsettled > MOST_UNSETTLED else None
 
     async def _wait_for_broker(self) -> None:
-        self._settled = asyncio.Event()
-        await self._settled.wait()
+        while self._unsettled > MOST_UNSETTLED // 2:  # it may have answered before this is run
+            self._settled = asyncio.Event()
+            await self._settled.wait()
 
 
 class JsonSession(Session):

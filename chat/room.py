@@ -40,6 +40,7 @@ class Start(NamedTuple):
     position: Position
     missing: Gap | None
     recovered: bool
+    newest: int | None = None  # how many messages it wants at most before live ones, if it did not say where it stands
 
 
 class Room:
@@ -120,7 +121,7 @@ class Room:
         Waits only if that is not in the tail: for a look into the log. Raises `BrokerUnavailable`.
         """
         if since is None:
-            return Start(await self._before_newest(newest), None, recovered=False)
+            return Start(await self._before_newest(newest), None, recovered=False, newest=newest)
         if not self._reaches(since):
             await self.feed.catch_up()  # this worker may be behind the one where the client has been
         epoch, offset = self.feed.position
@@ -149,13 +150,20 @@ class Room:
         """Make a connection a member: greet it, replay what came after its start, then let it have live traffic."""
         self._delivery.flush()  # what it is greeted with is what the others know, no more and no less
         self.members[connection.id] = connection
-        connection.position = start.position
+        connection.position = self._begin_at(start)
         if greet is not None:
             connection.send(greet(self, connection, start.recovered))
         if start.missing is not None:
             connection.send(start.missing)
         if not self._promote(connection):
             self._spawn(self._catch_up(connection, told=self.told))
+
+    def _begin_at(self, start: Start) -> Position:
+        """Return where a member begins, now that more may have been said than when it was found out."""
+        epoch, offset = self.feed.position
+        if start.newest is None or start.position.epoch != epoch:
+            return start.position
+        return Position(epoch, max(start.position.offset, offset - start.newest))
 
     @property
     def told(self) -> Told:

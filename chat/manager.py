@@ -9,7 +9,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import ExitStack, asynccontextmanager, suppress
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from starlette.exceptions import WebSocketException
 from starlette.websockets import WebSocket
@@ -38,6 +38,17 @@ Authorize = Callable[[User, str, Action], Awaitable[bool]]
 
 CLOSE_TIMEOUT = 5.0  # seconds that a server may take to begin the closing handshake
 DRAINED_PER_SECOND = 200  # members that are let go when the server stops, if the drain timeout allows
+
+
+class Entry(TypedDict):
+    """Who becomes a member, and where it begins."""
+
+    user: User | None
+    address: str | None
+    codec: Codec
+    since: Position | None
+    newest: int
+    greet: Greet | None
 
 
 class ConnectionManager:
@@ -241,18 +252,10 @@ class ConnectionManager:
         self,
         room: str,
         accept: Accept,
-        *,
-        user: User | None,
-        address: str | None,
-        codec: Codec,
-        since: Position | None,
-        newest: int,
-        greet: Greet | None,
+        **entry: Unpack[Entry],
     ) -> AsyncIterator[Connection]:
         """Make a member of whatever `accept` opens, once the room is open: `connect`, for what is no WebSocket."""
-        entered, connection = await self._enter(
-            room, accept, user=user, address=address, codec=codec, since=since, newest=newest, greet=greet
-        )
+        entered, connection = await self._enter(room, accept, **entry)
         async with self._staying(entered, connection):
             yield connection
 

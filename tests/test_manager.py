@@ -15,8 +15,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chat import BrokerUnavailable, Connection, ConnectionManager, InvalidName, Settings, User
-from chat.codec import ChatV1
+from chat.codec import ChatV1, Raw
+from chat.connection import Receive
+from chat.manager import Entry
 from chat.server import ChatProtocol
+from chat.transport import Transport
 from tests.apps import Served, serving
 from tests.servers import PATIENCE, RedisServer, until
 
@@ -504,3 +507,29 @@ async def test_three_hundred_visits_leave_nothing_behind(
         return not await channels()
 
     await until(unsubscribed, "all subscriptions have ended")
+
+
+async def test_who_joins_while_others_talk_gets_no_more_than_it_asked_for(manager: ConnectionManager) -> None:
+    """The newest so many of the moment in which it is in, not of that in which it began to join."""
+    received: list[str] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if "text" in message:
+            received.append(message["text"])
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def accept() -> tuple[Transport, Receive]:
+        for number in range(10, 13):
+            await manager.publish("news", str(number), user=ADA)
+        await until(lambda: manager.rooms["news"].feed.position.offset == 13, "the room has heard of it")
+        return manager.transport(send), never
+
+    async with manager:
+        for number in range(10):
+            await manager.publish("news", str(number), user=ADA)
+        entry: Entry = {"user": ADA, "address": None, "codec": Raw(), "since": None, "newest": 5, "greet": None}
+        async with manager.join("news", accept, **entry):
+            await until(lambda: received[-1:] == ["12"], "it has the newest")
+    assert received == ["8", "9", "10", "11", "12"]

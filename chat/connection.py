@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, Self
 
-from chat import metrics, protocol
+from chat import protocol
 from chat.broker.base import Then
 from chat.codec import Codec, Item
 from chat.events import Page, Position, Receipt
@@ -145,7 +145,9 @@ class Connection:
             if not answered.done():
                 answered.set_result(outcome)
 
-        self.post(then, text, data=data, binary=binary, id=id)
+        body = protocol.body(self.user, text, data=data, binary=binary, id=id)
+        # Without an id of the client's own nobody can ask for the same message again.
+        self.post(body, then, remember=id is not None)
         outcome = await answered
         if isinstance(outcome, BrokerUnavailable):
             raise outcome
@@ -161,25 +163,12 @@ class Connection:
         if self._demand is not None:
             await self._demand(self.user, self._home.name, Action.PUBLISH)
 
-    def post(
-        self,
-        then: Then,
-        text: str | None = None,
-        *,
-        data: Any = None,
-        binary: bytes | None = None,
-        id: str | None = None,
-    ) -> None:
-        """Say something as by `publish`, but without waiting or asking: `then` is called with the outcome."""
-        body = protocol.body(self.user, text, data=data, binary=binary, id=id)
+    def post(self, body: Body, then: Then, *, remember: bool) -> None:
+        """Say something as by `publish`, but without waiting or asking: `then` is called with the outcome.
 
-        def count(outcome: Receipt | BrokerUnavailable) -> None:
-            if not isinstance(outcome, BrokerUnavailable):
-                metrics.published.inc()
-            then(outcome)
-
-        # Without an id of the client's own nobody can ask for the same message again.
-        self._home.post(body, self.id, count, remember=id is not None)
+        Its id is remembered, so that it makes no second message, only if it is to `remember`.
+        """
+        self._home.post(body, self.id, then, remember=remember)
 
     async def history(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page:
         """Return a page of the room's log: the oldest after `after`, else the newest before `before`, else the newest.

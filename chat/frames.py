@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any
+
+import msgspec
 
 _FINAL_TEXT = 0x81
 _FINAL_BINARY = 0x82
 _COMPRESSED = 0x40  # the bit RSV1 (RFC 7692, section 6)
+_head_7 = Struct(">BB").pack
+_head_16 = Struct(">BBH").pack
+_head_64 = Struct(">BBQ").pack
 _MEM_LEVEL = 5  # a table of 64 KB instead of 256 to be made for each message; costs 1 % of what is saved
 
 
-class Payload(NamedTuple):
+class Payload(msgspec.Struct, frozen=True, gc=False):
     """One WebSocket message to send: its bytes (UTF-8 if it is text) and which of the two it is."""
 
     data: bytes
@@ -36,19 +42,20 @@ def deflated_frame(payload: Payload) -> bytes:
 def _frame(data: bytes, first: int) -> bytes:
     length = len(data)
     if length < 126:
-        return bytes((first, length)) + data
+        return _head_7(first, length) + data
     if length < 65536:
-        return bytes((first, 126)) + length.to_bytes(2) + data
-    return bytes((first, 127)) + length.to_bytes(8) + data
+        return _head_16(first, 126, length) + data
+    return _head_64(first, 127, length) + data
 
 
 class Batch:
     """Messages that are due together, in order; each form of them is made once, however many read it."""
 
-    __slots__ = ("_asgi", "_deflated", "_frames", "_joined", "_size", "payloads")
+    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_size", "payloads")
 
     def __init__(self, payloads: list[Payload]) -> None:
         self.payloads = payloads
+        self._begin: Batch | None = None  # another one that it begins with
         # Not cached properties: before Python 3.12 these take a lock, which costs more than a frame.
         self._frames: bytes | None = None
         self._deflated: bytes | None = None
@@ -59,24 +66,27 @@ class Batch:
     def then(self, payloads: list[Payload]) -> Batch:
         """Return these messages and more behind them."""
         longer = Batch(self.payloads + payloads)
-        if self._frames is not None:
-            longer._frames = self._frames + b"".join([frame(payload) for payload in payloads])
+        longer._begin = self
         return longer
+
+    def _rest(self) -> tuple[Batch | None, list[Payload]]:
+        return self._begin, self.payloads if self._begin is None else self.payloads[len(self._begin.payloads) :]
 
     @property
     def frames(self) -> bytes:
         """All of them as frames, joined, for a transport that takes bytes."""
         if self._frames is None:
-            frames = [frame(payload) for payload in self.payloads]
-            self._frames = frames[0] if len(frames) == 1 else b"".join(frames)
+            begin, rest = self._rest()
+            frames = frame(rest[0]) if len(rest) == 1 else b"".join([frame(payload) for payload in rest])
+            self._frames = frames if begin is None else begin.frames + frames
         return self._frames
 
     def deflated(self, least: int) -> bytes:
         """The same, those of at least `least` bytes compressed; to be asked for with the same number always."""
         if self._deflated is None:
-            self._deflated = b"".join(
-                [deflated_frame(payload) if len(payload.data) >= least else frame(payload) for payload in self.payloads]
-            )
+            begin, rest = self._rest()
+            frames = [deflated_frame(payload) if len(payload.data) >= least else frame(payload) for payload in rest]
+            self._deflated = b"".join(frames if begin is None else [begin.deflated(least), *frames])
         return self._deflated
 
     @property
@@ -84,10 +94,10 @@ class Batch:
         """All of them as ASGI `websocket.send` messages, for any other server."""
         if self._asgi is None:
             self._asgi = [
-                {"type": "websocket.send", "bytes": data}
-                if binary
-                else {"type": "websocket.send", "text": data.decode()}
-                for data, binary in self.payloads
+                {"type": "websocket.send", "bytes": payload.data}
+                if payload.binary
+                else {"type": "websocket.send", "text": payload.data.decode()}
+                for payload in self.payloads
             ]
         return self._asgi
 

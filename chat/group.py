@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping
 
 from chat.codec import Codec
 from chat.connection import Connection
@@ -50,23 +49,20 @@ class Group:
         self._compressed.pop(connection, None)
         self._others.pop(connection, None)
 
-    def write(self, batch: Batch, *, but: AbstractSet[Connection]) -> None:
-        """Write to all members, `but` some."""
+    def write(self, batch: Batch, *, instead: Mapping[Connection, Batch]) -> None:
+        """Write to all members, something else `instead` to some."""
         if self._writes:
-            _write(batch.frames, self._writes, but)
+            frames = batch.frames
+            if instead:
+                for connection, write in self._writes.items():
+                    write(instead[connection].frames if connection in instead else frames)
+            else:
+                for write in self._writes.values():
+                    write(frames)
         if self._compressed:
             least = next(iter(self._compressed)).transport.compress_from
-            _write(batch.deflated(least), self._compressed, but)
+            frames = batch.deflated(least)
+            for connection, write in self._compressed.items():
+                write(instead[connection].deflated(least) if connection in instead else frames)
         for connection in self._others:
-            if connection not in but:
-                connection.transport.write(batch)
-
-
-def _write(frames: bytes, writes: dict[Connection, Callable[[bytes], None]], but: AbstractSet[Connection]) -> None:
-    if but:
-        for connection, write in writes.items():
-            if connection not in but:
-                write(frames)
-    else:
-        for write in writes.values():
-            write(frames)
+            connection.transport.write(instead.get(connection, batch))

@@ -343,11 +343,8 @@ class ConnectionManager:
         key = f"{user.id}:{id}" if id is not None and remember else None
         name = names.room_name(room)
         here = self.rooms.get(name)
-        receipt = await self._broker.publish(
-            name, protocol.encode(body), key=key, seen=here.feed.position if here is not None else None
-        )
-        metrics.published.inc()
-        return receipt
+        seen = here.feed.position if here is not None else None
+        return await self._broker.publish(name, protocol.encode(body), key=key, seen=seen)
 
     async def history(
         self, room: str, *, after: int | None = None, before: int | None = None, limit: int = protocol.DEFAULT_PAGE

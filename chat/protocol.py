@@ -149,12 +149,14 @@ _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 
 
 def decode(frame: str | bytes, *, text_length: int = 0) -> Command | None:
-    """Return the command in one text frame, or None for a type that this version does not know.
+    """Return the command in one frame, or None for a type that this version does not know.
 
     `text_length` limits the characters of a text; 0: no limit.
 
-    Raises `InvalidCommand`, fatal if the frame is no JSON object at all.
+    Raises `InvalidCommand`, fatal if the frame is no JSON object at all, or binary.
     """
+    if isinstance(frame, bytes):
+        raise InvalidCommand("chat.v1 is made of text frames", code=ErrorCode.MALFORMED, fatal=True)
     try:
         command: Command = _commands.decode(frame)
     except msgspec.ValidationError as error:
@@ -363,13 +365,24 @@ def body(
     )
 
 
+def body_of(user: User, content: Content, id: str | UnsetType) -> Body:
+    """Return the same for what a client said, which was checked."""
+    return Body(new_id() if id is UNSET else id, user, content.text, content.data, content.binary)
+
+
 _bodies = msgspec.json.Decoder(Body)
 decode_body = _bodies.decode
 
 
 def encode_message(*, offset: int, at: int, body: bytes) -> bytes:
     """Return the `message` event for a body that is already JSON; `at` in milliseconds since 1970."""
-    return b'{"type":"message","offset":%d,"at":"%s",%s' % (offset, timestamp(at).encode(), body[1:])
+    seconds, thousandths = divmod(at, 1000)
+    return b'{"type":"message","offset":%d,"at":"%b.%03dZ",%b' % (
+        offset,
+        _to_the_second(seconds),
+        thousandths,
+        body[1:],
+    )
 
 
 def new_id() -> str:
@@ -380,9 +393,9 @@ def new_id() -> str:
 def timestamp(at: int) -> str:
     """Return milliseconds since 1970 as ISO 8601 in UTC, such as 2026-11-21T09:41:00.123Z."""
     seconds, thousandths = divmod(at, 1000)
-    return f"{_to_the_second(seconds)}.{thousandths:03d}Z"
+    return f"{_to_the_second(seconds).decode()}.{thousandths:03d}Z"
 
 
 @lru_cache(maxsize=64)  # one for the second that it is; a few for those who read the log
-def _to_the_second(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _to_the_second(at: int) -> bytes:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()

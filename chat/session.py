@@ -7,8 +7,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from time import monotonic as _now
-from typing import Any, assert_never
+from typing import assert_never
 
 from msgspec import UNSET, Raw, UnsetType
 from starlette.exceptions import WebSocketException
@@ -16,7 +17,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chat import metrics, protocol
 from chat.access import Access
-from chat.broker.base import Then
 from chat.codec import ChatV1, Codec, PlainText
 from chat.connection import Connection
 from chat.events import Position, Receipt
@@ -36,6 +36,7 @@ from chat.protocol import (
     SUBPROTOCOL,
     Ack,
     CloseCode,
+    Command,
     Content,
     ErrorCode,
     History,
@@ -49,6 +50,7 @@ from chat.protocol import (
     Typing,
     User,
     Welcome,
+    body_of,
 )
 from chat.rate_limit import RateLimit
 from chat.rights import Action
@@ -169,11 +171,11 @@ class Session(ABC):
 
     def take(self, message: str | bytes) -> Awaitable[None] | None:
         """Carry out a frame, or begin to; returns what is to be waited for before the next one."""
-        connection = self._connection
-        if _too_large(message, self._settings):
-            connection.close(CloseCode.TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
+        limit = self._settings.max_frame_bytes
+        if len(message) * 4 > limit > 0 and _size(message) > limit:
+            self._connection.close(CloseCode.TOO_LARGE, f"a frame may have {limit} bytes")
         elif (wait := 0.0 if self._pace is None else self._pace.take(_now())) is None:
-            connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
+            self._connection.close(CloseCode.RATE_LIMITED, "you go on to send too much")
         else:
             return self._take(message, wait)
         return None
@@ -192,19 +194,24 @@ class Session(ABC):
         if self._access is not None:
             self._access.demand(Action.PUBLISH)
 
-    def _post(self, then: Then, **content: Any) -> Awaitable[None] | None:
-        """Say something; what came of it is told to `then`. Returns what is to be waited for."""
+    def _post(self, content: Content, id: str | UnsetType) -> Awaitable[None] | None:
+        """Say something; `_answer` is called with what came of it. Returns what is to be waited for."""
         self._unsettled += 1
-
-        def settled(outcome: Receipt | BrokerUnavailable) -> None:
-            self._unsettled -= 1
-            if self._settled is not None and self._unsettled <= MOST_UNSETTLED // 2:
-                self._settled.set()
-                self._settled = None
-            then(outcome)
-
-        self._connection.post(settled, **content)
+        connection = self._connection
+        # Without an id of the client's own nobody can ask for the same message again.
+        connection.post(body_of(connection.user, content, id), partial(self._settle, id), remember=id is not UNSET)
         return self._wait_for_broker() if self._unsettled > MOST_UNSETTLED else None
+
+    def _settle(self, id: str | UnsetType, outcome: Receipt | BrokerUnavailable) -> None:
+        self._unsettled -= 1
+        if self._settled is not None and self._unsettled <= MOST_UNSETTLED // 2:
+            self._settled.set()
+            self._settled = None
+        self._answer(id, outcome)
+
+    @abstractmethod
+    def _answer(self, id: str | UnsetType, outcome: Receipt | BrokerUnavailable) -> None:
+        """Tell the client what came of a message."""
 
     async def _wait_for_broker(self) -> None:
         while self._unsettled > MOST_UNSETTLED // 2:  # it may have answered before this is run
@@ -223,23 +230,19 @@ class JsonSession(Session):
 
     def _take(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
         try:
-            return self._obey(frame, wait)
+            command = protocol.decode(frame, text_length=self._settings.max_text_length)
         except InvalidCommand as error:
             self._complain(error.code, str(error), id=error.id)
             if error.fatal:
                 self._connection.close(CloseCode.MALFORMED, "what you send is not chat.v1")
-        return None
-
-    def _obey(self, frame: str | bytes, wait: float) -> Awaitable[None] | None:
-        if isinstance(frame, bytes):
-            raise InvalidCommand("chat.v1 is made of text frames", code=ErrorCode.MALFORMED, fatal=True)
-        command = protocol.decode(frame, text_length=self._settings.max_text_length)
+            return None
         if wait:
             id: str | UnsetType = getattr(command, "id", UNSET)
-            self._complain(
-                ErrorCode.RATE_LIMITED, TOO_MUCH, id=None if id is UNSET else id, retry_ms=math.ceil(wait * 1000)
-            )
+            self._complain(ErrorCode.RATE_LIMITED, TOO_MUCH, id=id, retry_ms=math.ceil(wait * 1000))
             return None
+        return self._obey(command)
+
+    def _obey(self, command: Command | None) -> Awaitable[None] | None:
         match command:
             case Publish():
                 return self._ask_and_publish(command) if self._connection.asks else self._publish(command)
@@ -260,39 +263,30 @@ class JsonSession(Session):
         return None
 
     async def _ask_and_publish(self, command: Publish) -> None:
-        id = None if command.id is UNSET else command.id
         try:
             self._may_publish()  # whoever may not anyway is not asked about
             await self._connection.ask_to_publish()
         except Forbidden as error:
-            self._complain(ErrorCode.FORBIDDEN, str(error), id=id)
+            self._complain(ErrorCode.FORBIDDEN, str(error), id=command.id)
         except DecisionUnavailable as error:
-            self._complain(ErrorCode.UNAVAILABLE, str(error), id=id, retry_ms=error.retry_ms)
+            self._complain(ErrorCode.UNAVAILABLE, str(error), id=command.id, retry_ms=error.retry_ms)
         else:
             if (rest := self._publish(command)) is not None:
                 await rest
 
     def _publish(self, command: Publish) -> Awaitable[None] | None:
-        id = None if command.id is UNSET else command.id
-
-        def then(outcome: Receipt | BrokerUnavailable) -> None:
-            if isinstance(outcome, BrokerUnavailable):
-                self._complain(ErrorCode.UNAVAILABLE, str(outcome), id=id, retry_ms=outcome.retry_ms)
-            elif id is not None:
-                self._connection.send_soon(Ack(id, outcome.epoch, outcome.offset, outcome.duplicate))
-
         try:
             self._may_publish()
         except Forbidden as error:
-            self._complain(ErrorCode.FORBIDDEN, str(error), id=id)
+            self._complain(ErrorCode.FORBIDDEN, str(error), id=command.id)
             return None
-        return self._post(
-            then,
-            text=None if command.text is UNSET else command.text,
-            data=None if command.data is UNSET else command.data,
-            binary=None if command.binary is UNSET else command.binary,
-            id=id,
-        )
+        return self._post(command, command.id)
+
+    def _answer(self, id: str | UnsetType, outcome: Receipt | BrokerUnavailable) -> None:
+        if isinstance(outcome, BrokerUnavailable):
+            self._complain(ErrorCode.UNAVAILABLE, str(outcome), id=id, retry_ms=outcome.retry_ms)
+        elif id is not UNSET:
+            self._connection.send_soon(Ack(id, outcome.epoch, outcome.offset, outcome.duplicate))
 
     async def _history(self, command: History) -> None:
         after = None if command.after is UNSET else command.after
@@ -330,7 +324,7 @@ class JsonSession(Session):
             self._may_publish()
             await self._connection.typing()
 
-    def _complain(self, code: str, message: str, *, id: str | None, retry_ms: int | None = None) -> None:
+    def _complain(self, code: str, message: str, *, id: str | UnsetType | None, retry_ms: int | None = None) -> None:
         metrics.command_errors.labels(code=code).inc()
         self._connection.send(
             protocol.Error(
@@ -368,17 +362,16 @@ class PlainSession(Session):
     def _publish(self, frame: str | bytes) -> Awaitable[None] | None:
         try:
             self._may_publish()
-            if isinstance(frame, bytes):
-                return self._post(self._published, binary=frame)
-            protocol.check(Content(text=frame), text_length=self._settings.max_text_length)
-            return self._post(self._published, text=frame)
+            content = Content(binary=frame) if isinstance(frame, bytes) else Content(text=frame)
+            protocol.check(content, text_length=self._settings.max_text_length)
+            return self._post(content, UNSET)
         except InvalidCommand as error:
             self._complain(error.code, str(error))
         except Forbidden as error:
             self._complain(ErrorCode.FORBIDDEN, str(error))
         return None
 
-    def _published(self, outcome: Receipt | BrokerUnavailable) -> None:
+    def _answer(self, id: str | UnsetType, outcome: Receipt | BrokerUnavailable) -> None:
         if isinstance(outcome, BrokerUnavailable):
             self._complain(ErrorCode.UNAVAILABLE, str(outcome))
 
@@ -391,8 +384,5 @@ def _pace(settings: Settings) -> RateLimit | None:
     return RateLimit(settings.rate_limit, settings.rate_burst, now=_now()) if settings.rate_limit else None
 
 
-def _too_large(frame: str | bytes, settings: Settings) -> bool:
-    limit = settings.max_frame_bytes
-    if not limit or len(frame) * 4 <= limit:
-        return False
-    return len(frame.encode() if isinstance(frame, str) else frame) > limit
+def _size(frame: str | bytes) -> int:
+    return len(frame.encode() if isinstance(frame, str) else frame)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from broadcaster._backends.memory import MemoryBackend
 
-from chat import protocol
+from chat import metrics, protocol
 from chat.broker import sole_worker
 from chat.broker.base import Beat, Broker, Quota, Then, new_epoch
 from chat.events import Page, Position, Publication, Receipt, Signal
@@ -57,6 +57,7 @@ class MemoryBroker(Broker):
         key: str | None = None,
         seen: Position | None = None,
     ) -> None:
+        metrics.published.inc()
         now = self._clock()
         log = self._log(room)
         if key is not None and (known := log.receipts.get(key)) is not None and known[0] > now:

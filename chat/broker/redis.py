@@ -8,10 +8,10 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
-from itertools import chain, count
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
@@ -20,7 +20,7 @@ from chat import metrics, protocol
 from chat.backoff import delays
 from chat.broker.address import Address
 from chat.broker.base import BEATS_LATE, BEATS_MISSED, Beat, Broker, Quota, Then, new_epoch
-from chat.broker.resp import Answer, RedisConnection, RedisError
+from chat.broker.resp import Answer, RedisConnection, RedisError, pack
 from chat.events import Link, Page, Position, Publication, Receipt, Signal, parse, serialise
 from chat.exceptions import BrokerError, BrokerUnavailable, ForeignPayload
 from chat.protocol import User
@@ -44,22 +44,23 @@ class Script:
     """A Lua script, called by its hash and sent whole only where Redis does not know it."""
 
     def __init__(self, name: str) -> None:
-        self.source = files("chat.broker").joinpath(name).read_bytes()
-        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+        source = files("chat.broker").joinpath(name).read_bytes()
+        self._whole = pack("EVAL") + pack(source)
+        self._by_hash = pack("EVALSHA") + pack(hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
-    def ask(self, connection: RedisConnection, answer: Answer, keys: tuple[str, ...], *args: str | bytes | int) -> None:
-        """Run it, as by `RedisConnection.ask`."""
+    def ask(self, connection: RedisConnection, answer: Answer, count: int, arguments: bytes) -> None:
+        """Run it, as by `RedisConnection.ask`, with so many arguments: the number of keys, keys, and the rest."""
 
         def whole_if_unknown(reply: Any) -> None:
             if not isinstance(reply, RedisError) or not str(reply).startswith("NOSCRIPT"):
                 answer(reply)
                 return
             try:
-                connection.ask(answer, "EVAL", self.source, len(keys), *keys, *args)
+                connection.ask(answer, b"*%d\r\n%b%b" % (count + 2, self._whole, arguments))
             except BrokerUnavailable as error:
                 answer(error)
 
-        connection.ask(whole_if_unknown, "EVALSHA", self.sha, len(keys), *keys, *args)
+        connection.ask(whole_if_unknown, b"*%d\r\n%b%b" % (count + 2, self._by_hash, arguments))
 
     async def call(self, connection: RedisConnection, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
         """Run it, as by `RedisConnection.call`."""
@@ -69,7 +70,9 @@ class Script:
             if not replied.done():
                 replied.set_result(reply)
 
-        self.ask(connection, settle, keys, *args)
+        arguments = [len(keys), *keys, *args]
+        packed = [pack(str(argument) if isinstance(argument, int) else argument) for argument in arguments]
+        self.ask(connection, settle, len(packed), b"".join(packed))
         if isinstance(reply := await replied, Exception):
             raise reply
         return reply
@@ -80,6 +83,15 @@ POSITION = Script("position.lua")
 BEAT = Script("beat.lua")
 CLAIM = Script("claim.lua")
 VACATE = Script("vacate.lua")
+
+
+class Log(NamedTuple):
+    """What is the same in every publish to a room, packed."""
+
+    channel: str
+    two_keys: bytes  # their number, the log, the head
+    three_keys: bytes  # the same, if one more follows
+    settings: bytes  # the channel, what is kept for how long, and for how long an idempotency key is
 
 
 class RedisBackend(BroadcastBackend):
@@ -109,6 +121,7 @@ class RedisBackend(BroadcastBackend):
         self._up = False  # from when the subscriptions are made again
         self._decode = decode
         self._deliver = deliver
+        self._take = deliver or self._keep
         self._turn = turn
         self._patience = patience
         self._pulse_channel = f"{prefix}:pulse:{new_epoch()}".encode()
@@ -254,22 +267,19 @@ class RedisBackend(BroadcastBackend):
             if name == self._pulse_channel:
                 self._pulse_heard = asyncio.get_running_loop().time()
             elif (channel := self._channels.get(name)) is not None:
-                self._take(channel, push[2])
+                try:
+                    message = self._decode(push[2])
+                except (ForeignPayload, UnicodeDecodeError) as error:
+                    metrics.foreign_payloads.inc()
+                    logger.warning("skipped a payload on %s: %s", channel, error)
+                    return
+                self._take(channel, message)
         elif kind == b"subscribe" and (confirmed := self._confirmations.pop(name, None)) is not None:
             _settle(confirmed)
 
-    def _take(self, channel: str, payload: bytes) -> None:
-        try:
-            message = self._decode(payload)
-        except (ForeignPayload, UnicodeDecodeError) as error:
-            metrics.foreign_payloads.inc()
-            logger.warning("skipped a payload on %s: %s", channel, error)
-            return
-        if self._deliver is not None:
-            self._deliver(channel, message)
-        else:
-            self._arrived.append(Event(channel, message))
-            self._arrival.set()
+    def _keep(self, channel: str, message: Any) -> None:
+        self._arrived.append(Event(channel, message))
+        self._arrival.set()
 
 
 class RedisBroker(Broker):
@@ -284,8 +294,7 @@ class RedisBroker(Broker):
         self._claimed = 0.0  # when the last claim was made, by the loop's clock
         self._company: asyncio.Event | None = None  # there while claims wait to go together
         super().__init__()
-        self._epochs = _names()
-        self._room = lru_cache(maxsize=ROOMS_AT_HAND)(self._look_up)
+        self._log = lru_cache(maxsize=ROOMS_AT_HAND)(self._look_up)
         self._redis = self.backend()
 
     @property
@@ -318,34 +327,25 @@ class RedisBroker(Broker):
         key: str | None = None,
         seen: Position | None = None,
     ) -> None:
-        channel, keys, kept = self._room(room)
+        log = self._log(room)
+        keys, count = log.two_keys, 10
         if key is not None and self._settings.idempotency_ttl:
-            keys = (*keys, f"{channel}:id:{key}")
-
-        def answer(reply: Any) -> None:
-            if isinstance(reply, RedisError):
-                then(self._refused(reply))
-            elif isinstance(reply, BrokerUnavailable):
-                then(reply)
-            else:
-                epoch, offset, duplicate = reply
-                then(Receipt(epoch.decode(), offset, bool(duplicate)))
-
+            keys, count = log.three_keys + pack(f"{log.channel}:id:{key}"), 11
+        arguments = keys + log.settings + pack(body) + pack(origin)
+        if seen is not None:
+            arguments, count = arguments + pack(seen.epoch) + pack(str(seen.offset)), count + 2
         try:
-            PUBLISH.ask(
-                self._redis.link(),
-                answer,
-                keys,
-                channel,
-                body,
-                origin,
-                next(self._epochs),
-                *kept,
-                self._settings.idempotency_ttl,
-                *(seen or ()),
-            )
+            PUBLISH.ask(self._redis.link(), partial(self._answer, then), count, arguments)
         except BrokerUnavailable as error:
             then(error)
+
+    def _answer(self, then: Then, reply: Any) -> None:
+        if isinstance(reply, list):
+            metrics.published.inc()
+            epoch, offset, duplicate = reply
+            then(Receipt(epoch.decode(), offset, duplicate == 1))
+        else:
+            then(self._refused(reply) if isinstance(reply, RedisError) else reply)
 
     async def signal(self, room: str, signal: Signal) -> None:
         await self._call(self._redis.link().call("PUBLISH", self.channel(room), serialise(signal)))
@@ -450,10 +450,11 @@ class RedisBroker(Broker):
                 replies.append(link.call("HDEL", key, worker))
         await self._call(asyncio.gather(*replies))
 
-    def _look_up(self, room: str) -> tuple[str, tuple[str, ...], tuple[int, int, int]]:
-        """Return a room's channel, the keys of its log and head, and what is kept of it."""
+    def _look_up(self, room: str) -> Log:
         channel = self.channel(room)
-        return channel, (f"{channel}:log", f"{channel}:head"), self._kept(room)
+        keys = pack(f"{channel}:log") + pack(f"{channel}:head")
+        settings = [channel, *map(str, (*self._kept(room), self._settings.idempotency_ttl))]
+        return Log(channel, pack("2") + keys, pack("3") + keys, b"".join([pack(setting) for setting in settings]))
 
     def _kept(self, log: str) -> tuple[int, int, int]:
         """Return how many messages are kept, for how many seconds, and the head for how many: always longer."""
@@ -485,12 +486,6 @@ def _publications(entries: list[Any]) -> Iterator[Publication]:
         else:
             if isinstance(publication, Publication):
                 yield publication
-
-
-def _names() -> Iterator[str]:
-    """Yield names for new logs; as unlikely to come twice as `new_epoch`, and cheaper, one for every publish."""
-    start = new_epoch()
-    return (f"{start}{number:x}" for number in count())
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -25,6 +25,12 @@ Answer = Callable[[Any], None]  # takes a reply; or `RedisError`, or `BrokerUnav
 _INCOMPLETE = object()
 
 
+def pack(argument: str | bytes) -> bytes:
+    """Return one argument as it stands in a command, for what is put together by hand."""
+    data = argument.encode() if isinstance(argument, str) else argument
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
 class RedisError(BrokerError):
     """Redis' own error reply."""
 
@@ -100,17 +106,17 @@ class RedisConnection(asyncio.Protocol):
             else:
                 future.set_result(reply)
 
-        self.ask(settle, *command)
+        self.ask(settle, hiredis.pack_command(command))  # type: ignore[arg-type]
         return future
 
-    def ask(self, answer: Answer, *command: str | bytes | int | float) -> None:
-        """Send a command and have `answer` called with its reply, as soon as it is read; it must not raise.
+    def ask(self, answer: Answer, command: bytes) -> None:
+        """Send a packed command and have `answer` called with its reply, as soon as it is read; it must not raise.
 
         Raises `BrokerUnavailable` if it cannot be sent.
         """
         if len(self._pending) >= MAX_PENDING:
             raise BrokerUnavailable("the broker does not keep up")
-        self.post(*command)
+        self._send(command)
         now = self._loop.time()
         self._pending.append((answer, now))
         if self._watch is None:
@@ -118,12 +124,14 @@ class RedisConnection(asyncio.Protocol):
 
     def post(self, *command: str | bytes | int | float) -> None:
         """Send a command that has no reply of its own, such as SUBSCRIBE in RESP3."""
+        self._send(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    def _send(self, command: bytes) -> None:
         if self._transport is None or self.lost.done():
             raise BrokerUnavailable(self.reason)
-        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(packed)
+        self._unsent.append(command)
 
     def close(self, reason: str) -> None:
         """Give the connection up, now, and say why to whoever waits for a reply."""
@@ -163,15 +171,12 @@ class RedisConnection(asyncio.Protocol):
                 if type(reply) is hiredis.PushNotification:
                     self._on_push(reply)
                 else:
-                    self._answer(reply)
+                    answer, _ = self._pending.popleft()
+                    answer(RedisError(str(reply)) if isinstance(reply, hiredis.ReplyError) else reply)
         except (hiredis.ProtocolError, IndexError):
             self.close("the broker sent something that is not RESP")
         finally:
             self._turn.end()
-
-    def _answer(self, reply: Any) -> None:
-        answer, _ = self._pending.popleft()
-        answer(RedisError(str(reply)) if isinstance(reply, hiredis.ReplyError) else reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:

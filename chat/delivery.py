@@ -90,22 +90,24 @@ class Delivery:
         self._flushing = False
         ended = _now()
         self._rested = ended + (ended - began) * BREATH
-        paused, self._paused = self._paused, []
-        for connection in paused:
-            self.pause(connection)
+        if self._paused:
+            paused, self._paused = self._paused, []
+            for connection in paused:
+                self.pause(connection)
 
     def _write_to_all(self, group: Group, items: list[Item], apart: dict[Connection, list[Payload]]) -> None:
-        encode = group.codec.encode
-        payloads = [payload for item in items if (payload := encode(item)) is not None]
-        batch = Batch(payloads)
-        instead = {connection: batch for connection in apart if connection in group}
-        if group.codec.personal:
-            instead.update({author: as_seen_by(author, items) for author in self._authors(group, items)})
-        for connection, own in instead.items():
-            instead[connection] = own.then(apart.pop(connection, []))
-        if payloads or instead:
-            group.write(batch, instead=instead)
-        metrics.delivered.inc(len(payloads) * len(group))
+        codec = group.codec
+        batch = Batch(list(filter(None, map(codec.encode, items))))
+        instead: dict[Connection, Batch] = {}
+        if codec.personal:
+            for author in self._authors(group, items):
+                instead[author] = as_seen_by(author, items)
+        for connection in [*apart] if apart else ():
+            if connection in group:
+                instead[connection] = instead.get(connection, batch).then(apart.pop(connection))
+        if batch.payloads or instead:
+            written = group.write(batch, instead=instead)
+            metrics.delivered.inc(len(batch.payloads) * written)
 
     def _authors(self, group: Group, items: list[Item]) -> set[Connection]:
         """Return the members to whom what they said themselves looks different."""

@@ -75,11 +75,11 @@ class Feed:
     def take(self, event: Publication | Link) -> None:
         """Take one event from the broker: in order it is handed on at once; else the log is read first."""
         if isinstance(event, Publication):
-            match place(self.position, event):
-                case Place.NEXT:
-                    self._advance(event)
-                case Place.AHEAD | Place.ELSEWHERE:
-                    self._recover()
+            where = place(self.position, event)
+            if where is Place.NEXT:
+                self._advance(event)
+            elif where is not Place.SEEN:
+                self._recover()
         elif event is Link.UP:
             self._recover()
         else:

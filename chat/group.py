@@ -49,8 +49,8 @@ class Group:
         self._compressed.pop(connection, None)
         self._others.pop(connection, None)
 
-    def write(self, batch: Batch, *, instead: Mapping[Connection, Batch]) -> None:
-        """Write to all members, something else `instead` to some."""
+    def write(self, batch: Batch, *, instead: Mapping[Connection, Batch]) -> int:
+        """Write to all members, something else `instead` to some; returns to how many."""
         if self._writes:
             frames = batch.frames
             if instead:
@@ -66,3 +66,4 @@ class Group:
                 write(instead[connection].deflated(least) if connection in instead else frames)
         for connection in self._others:
             connection.transport.write(instead.get(connection, batch))
+        return len(self)

@@ -23,11 +23,12 @@ class Place(enum.Enum):
 
 def place(position: Position, publication: Publication) -> Place:
     """Return where `publication` stands for a reader at `position`."""
-    if publication.epoch != position.epoch:
+    epoch, offset = position
+    if publication.epoch != epoch:
         return Place.ELSEWHERE
-    if publication.offset == position.offset + 1:
+    if publication.offset == offset + 1:
         return Place.NEXT
-    return Place.SEEN if publication.offset <= position.offset else Place.AHEAD
+    return Place.SEEN if publication.offset <= offset else Place.AHEAD
 
 
 def gap(position: Position, page: Page) -> Gap | None:

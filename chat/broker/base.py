@@ -67,7 +67,7 @@ class Broker(ABC):
     broadcast: Broadcast
 
     def __init__(self) -> None:
-        self._takers: dict[str, list[Take]] = {}  # by channel
+        self._takers: dict[str, tuple[Take, ...]] = {}  # by channel
         self.turn = Turn()  # what is heard together is taken before it ends
 
     @property
@@ -96,19 +96,20 @@ class Broker(ABC):
         not wait; what it raises is logged, and costs nobody else anything.
         """
         channel = self.channel(room)
-        takers = self._takers.setdefault(channel, [])
-        takers.append(take)
+        self._takers[channel] = (*self._takers.get(channel, ()), take)
         try:
             async with self.broadcast.subscribe(channel):
                 yield
         finally:
-            takers.remove(take)
-            if not takers and self._takers.get(channel) is takers:
-                del self._takers[channel]
+            left = list(self._takers.pop(channel, ()))
+            if take in left:
+                left.remove(take)
+            if left:
+                self._takers[channel] = tuple(left)
 
     def deliver(self, channel: str, event: Event) -> None:
         """Hand an event to those who subscribed to a channel; for the backend."""
-        for take in tuple(self._takers.get(channel, ())):
+        for take in self._takers.get(channel, ()):
             try:
                 take(event)
             except Exception:

@@ -3,7 +3,7 @@
 -- KEYS  1 log (stream)   2 head (hash: epoch, offset)   3 idempotency key, if the message has one
 -- ARGV  1 channel   2 messages to keep   3 seconds to keep them   4 seconds to keep the head
 --       5 seconds to remember the idempotency key   6 body   7 origin
---       8, 9 epoch and offset that the sender has seen, if any
+--       8, 9 epoch and offset that the sender has seen; an empty epoch if it has seen nothing
 -- Returns {epoch, offset, duplicate}.
 
 if KEYS[3] then

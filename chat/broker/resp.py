@@ -109,14 +109,15 @@ class RedisConnection(asyncio.Protocol):
         self.ask(settle, hiredis.pack_command(command))  # type: ignore[arg-type]
         return future
 
-    def ask(self, answer: Answer, command: bytes) -> None:
+    def ask(self, answer: Answer, *command: bytes) -> None:
         """Send a packed command and have `answer` called with its reply, as soon as it is read; it must not raise.
 
-        Raises `BrokerUnavailable` if it cannot be sent.
+        The command may come in pieces, which are joined when they leave. Raises `BrokerUnavailable` if it cannot be
+        sent.
         """
         if len(self._pending) >= MAX_PENDING:
             raise BrokerUnavailable("the broker does not keep up")
-        self._send(command)
+        self._send(*command)
         now = self._loop.time()
         self._pending.append((answer, now))
         if self._watch is None:
@@ -126,12 +127,12 @@ class RedisConnection(asyncio.Protocol):
         """Send a command that has no reply of its own, such as SUBSCRIBE in RESP3."""
         self._send(hiredis.pack_command(command))  # type: ignore[arg-type]
 
-    def _send(self, command: bytes) -> None:
+    def _send(self, *command: bytes) -> None:
         if self._transport is None or self.lost.done():
             raise BrokerUnavailable(self.reason)
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(command)
+        self._unsent += command
 
     def close(self, reason: str) -> None:
         """Give the connection up, now, and say why to whoever waits for a reply."""

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import Counter, Gauge
+
+SETTLED_EVERY = 0.1  # seconds
+
+
+class Tally:
+    """A counter for what happens with every message: passed on to Prometheus, which takes a lock, now and then."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self._counter = Counter(name, documentation)
+        self._fresh = 0  # not passed on yet
+
+    def inc(self, amount: int = 1) -> None:
+        """Count; in the event loop."""
+        if not self._fresh:
+            asyncio.get_running_loop().call_later(SETTLED_EVERY, self.settle)
+        self._fresh += amount
+
+    def settle(self) -> None:
+        """Pass on what was counted."""
+        fresh, self._fresh = self._fresh, 0
+        self._counter.inc(fresh)
+
 
 connections = Gauge("chat_connections", "open sockets", multiprocess_mode="livesum")
 rooms = Gauge("chat_rooms", "rooms with a member on this worker", multiprocess_mode="livesum")
-published = Counter("chat_published", "messages taken from clients and acknowledged by the broker")
-delivered = Counter("chat_delivered", "messages written to sockets")
+published = Tally("chat_published", "messages taken from clients and acknowledged by the broker")
+delivered = Tally("chat_delivered", "messages written to sockets")
 recovered = Counter("chat_recovered", "messages read from the log because they were missed live")
 gaps = Counter("chat_gaps", "holes found in the log by a room, or by a member that caught up")
 refused = Counter("chat_refused", "connections refused before or right after accept", ["code"])

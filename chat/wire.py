@@ -124,6 +124,56 @@ _NOBODY = _Nobody()
 class ChatProtocol(WebSocketsSansIOProtocol):
     """uvicorn's own WebSocket protocol, with a `FrameTransport` in the scope's extensions."""
 
+    __slots__ = (
+        "_deaf",
+        "_early",
+        "_frames",
+        "_inside",
+        "_offer",
+        "_resting",
+        "_take",
+        "_unread",
+        # uvicorn's own, too: they are more than a class' instances can share a table of names for (30 in CPython), so
+        # each connection would have a table of its own, and every look into it would miss the processor's cache.
+        "app",
+        "app_state",
+        "asgi_version",
+        "client",
+        "close_sent",
+        "close_timeout",
+        "close_timer",
+        "config",
+        "conn",
+        "connections",
+        "curr_msg_data_type",
+        "default_headers",
+        "disconnected",
+        "frames",
+        "handshake_complete",
+        "handshake_initiated",
+        "initial_response",
+        "last_ping_rtt",
+        "logger",
+        "loop",
+        "pending_ping_payload",
+        "ping_interval",
+        "ping_sent_at",
+        "ping_timeout",
+        "ping_timer",
+        "pong_timer",
+        "queue",
+        "read_paused",
+        "request",
+        "response",
+        "root_path",
+        "scheme",
+        "scope",
+        "server",
+        "tasks",
+        "transport",
+        "writable",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.__class__ = _Rfc6455

@@ -46,14 +46,18 @@ SMALL = 65_536  # bytes; larger frames are read by websockets, which does not co
 class FrameTransport:
     """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
 
-    __slots__ = ("_protocol", "compress_from", "listener", "paused", "write_frames")
+    __slots__ = ("_protocol", "compress_from", "listener", "paused")
 
     def __init__(self, protocol: ChatProtocol) -> None:
         self.compress_from = 0
         self.paused = False
         self.listener: Listener | None = None  # there while a member holds the connection
-        self.write_frames: Callable[[bytes], None] | None = None
         self._protocol = protocol
+
+    @property
+    def write_frames(self) -> Callable[[bytes], None]:
+        self._protocol.release()  # from here on we do not see what is written
+        return self._protocol.transport.write
 
     def attach(self, listener: Listener, *, limit: int) -> None:
         self.listener = listener
@@ -62,12 +66,12 @@ class FrameTransport:
             connection = self._protocol.transport.get_extra_info("socket")
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, KERNEL_BUFFER_BYTES)
-        self.write_frames = self._protocol.transport.write
 
     def write(self, batch: Batch) -> None:
         protocol = self._protocol
         if not protocol.close_sent and not protocol.disconnected:
-            protocol.transport.write(batch.deflated(self.compress_from) if self.compress_from else batch.frames)
+            frames = batch.deflated(self.compress_from) if self.compress_from else batch.frames
+            protocol.transport.write(protocol.take_held() + frames)
 
     def waiting(self) -> int:
         return self._protocol.transport.get_write_buffer_size()
@@ -128,6 +132,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         "_deaf",
         "_early",
         "_frames",
+        "_held",
         "_inside",
         "_offer",
         "_resting",
@@ -180,6 +185,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.conn.logger = logger
         self._offer: Offer | None = None  # of a handshake that websockets has not seen
         self._frames = FrameTransport(self)
+        self._held = b""  # the answer to the handshake, which leaves with what follows it in the same turn of the loop
         self._take: Take | None = None  # who is given the messages, if not the endpoint
         self._deaf = False  # nobody takes messages at the moment
         self._unread = b""  # what came and was not looked at yet: the beginning of a frame, or more while it is deaf
@@ -236,8 +242,19 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         self.handshake_complete = True
         self.conn.state = State.OPEN
-        self.transport.write(handshake.answer(offer.key, headers))
+        self._held = handshake.answer(offer.key, headers)
+        self.loop.call_soon(self.release)
         self.start_keepalive()
+
+    def take_held(self) -> bytes:
+        """Return what goes ahead of whatever is written, which was not written yet."""
+        held, self._held = self._held, b""
+        return held
+
+    def release(self) -> None:
+        """Write what was held back until now."""
+        if (held := self.take_held()) and not self.transport.is_closing():
+            self.transport.write(held)
 
     def _agree(self, offered: bytes) -> str | None:
         """Agree on compression, if it is set, of each message by itself: so one is compressed once for all."""
@@ -264,6 +281,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_initiated:
             self._begin(data)
             return
+        self.release()
         data = self._unread + data if self._unread else data
         at = self._read(data)
         self._unread = data[at:] if at < len(data) else b""
@@ -395,6 +413,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
                 raise ClientDisconnected
             self._accept(self._offer, message)
             return
+        self.release()
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # uvicorn 0.54 forgets, and complains of an endpoint that only refused
@@ -429,6 +448,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         """Start the closing handshake, as uvicorn does for `websocket.close`, but without waiting for the transport."""
         if self.close_sent or self.disconnected or self.transport.is_closing() or not self.handshake_complete:
             return
+        self.release()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -442,6 +462,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Let members go one after the other; uvicorn would send 1012 to all of them at once."""
+        self.release()
         if self._frames.listener is not None and not self.close_sent:
             self._frames.listener.stopping()
         else:

@@ -51,11 +51,12 @@ def _frame(data: bytes, first: int) -> bytes:
 class Batch:
     """Messages that are due together, in order; each form of them is made once, however many read it."""
 
-    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_size", "payloads")
+    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_rest", "_size", "payloads")
 
     def __init__(self, payloads: list[Payload]) -> None:
         self.payloads = payloads
         self._begin: Batch | None = None  # another one that it begins with
+        self._rest = payloads  # what follows that
         # Not cached properties: before Python 3.12 these take a lock, which costs more than a frame.
         self._frames: bytes | None = None
         self._deflated: bytes | None = None
@@ -66,27 +67,24 @@ class Batch:
     def then(self, payloads: list[Payload]) -> Batch:
         """Return these messages and more behind them."""
         longer = Batch(self.payloads + payloads)
-        longer._begin = self
+        longer._begin, longer._rest = self, payloads
         return longer
-
-    def _rest(self) -> tuple[Batch | None, list[Payload]]:
-        return self._begin, self.payloads if self._begin is None else self.payloads[len(self._begin.payloads) :]
 
     @property
     def frames(self) -> bytes:
         """All of them as frames, joined, for a transport that takes bytes."""
         if self._frames is None:
-            begin, rest = self._rest()
+            rest = self._rest
             frames = frame(rest[0]) if len(rest) == 1 else b"".join([frame(payload) for payload in rest])
-            self._frames = frames if begin is None else begin.frames + frames
+            self._frames = frames if self._begin is None else self._begin.frames + frames
         return self._frames
 
     def deflated(self, least: int) -> bytes:
         """The same, those of at least `least` bytes compressed; to be asked for with the same number always."""
         if self._deflated is None:
-            begin, rest = self._rest()
-            frames = [deflated_frame(payload) if len(payload.data) >= least else frame(payload) for payload in rest]
-            self._deflated = b"".join(frames if begin is None else [begin.deflated(least), *frames])
+            begin = b"" if self._begin is None else self._begin.deflated(least)
+            frames = [deflated_frame(item) if len(item.data) >= least else frame(item) for item in self._rest]
+            self._deflated = begin + b"".join(frames)
         return self._deflated
 
     @property

@@ -322,7 +322,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
                 payload += 4
             after = payload + length
             plain = first in (TEXT, BINARY)
-            if plain and masked and length <= SMALL and length <= self.config.ws_max_size and self._is_at_start():
+            at_start = not self.frames and not self.close_sent and self.conn.close_sent is None  # of a message
+            if plain and masked and length <= SMALL and length <= self.config.ws_max_size and at_start:
                 if after > end:
                     break
                 key = data[payload - 4 : payload]
@@ -345,10 +346,6 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if not self._deaf and not self.read_paused:
             self.transport.resume_reading()
         self.data_received(b"")
-
-    def _is_at_start(self) -> bool:
-        """Whether a message may begin here."""
-        return not self.frames and not self.close_sent and self.conn.close_sent is None
 
     def _message(self, is_text: bool, data: bytes) -> None:
         message: str | bytes = data

@@ -4,7 +4,7 @@
 -- ARGV  1 channel   2 messages to keep   3 seconds to keep them   4 seconds to keep the head
 --       5 seconds to remember the idempotency key   6 body   7 origin
 --       8, 9 epoch and offset that the sender has seen; an empty epoch if it has seen nothing
--- Returns {epoch, offset, duplicate}.
+-- Returns the offset; or {epoch, offset, duplicate} if it is a duplicate, or of another epoch than the sender has seen.
 
 if KEYS[3] then
   local seen = redis.call('GET', KEYS[3])
@@ -41,4 +41,4 @@ if KEYS[3] and ARGV[5] ~= '0' then
   redis.call('SET', KEYS[3], epoch .. ' ' .. string.format('%.0f', offset), 'EX', ARGV[5])
 end
 redis.call('PUBLISH', ARGV[1], payload)
-return {epoch, offset, 0}
+return epoch == ARGV[8] and offset or {epoch, offset, 0}

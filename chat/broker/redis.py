@@ -94,7 +94,7 @@ class Log(NamedTuple):
 
     channel: str
     two_keys: bytes  # their number, the log, the head
-    three_keys: bytes  # the same, if one more follows
+    three_keys: bytes  # the same, if an idempotency key follows; empty if these are not remembered
     settings: bytes  # the channel, what is kept for how long, and for how long an idempotency key is
 
 
@@ -333,22 +333,24 @@ class RedisBroker(Broker):
     ) -> None:
         log = self._log(room)
         keys: tuple[bytes, ...] = (log.two_keys,)
-        if key is not None and self._settings.idempotency_ttl:
+        if key is not None and log.three_keys:
             keys = (log.three_keys, pack(f"{log.channel}:id:{key}"))
-        by, epoch, offset = origin.encode(), b"", b"0"
-        if seen is not None:
-            epoch, offset = seen.epoch.encode(), b"%d" % seen.offset
-        rest = _FOUR_ARGUMENTS % (len(body), body, len(by), by, len(epoch), epoch, len(offset), offset)
+        epoch, offset = seen or ("", 0)
+        by, whose, where = origin.encode(), epoch.encode(), b"%d" % offset
+        rest = _FOUR_ARGUMENTS % (len(body), body, len(by), by, len(whose), whose, len(where), where)
+        answer = partial(self._answer, then, epoch)
         try:
-            PUBLISH.ask(self._redis.link(), partial(self._answer, then), 11 + len(keys), *keys, log.settings, rest)
+            PUBLISH.ask(self._redis.link(), answer, 11 + len(keys), *keys, log.settings, rest)
         except BrokerUnavailable as error:
             then(error)
 
-    def _answer(self, then: Then, reply: Any) -> None:
-        if isinstance(reply, list):
+    def _answer(self, then: Then, epoch: str, reply: Any) -> None:
+        if isinstance(reply, int):
             metrics.published.inc()
-            epoch, offset, duplicate = reply
-            then(Receipt(epoch.decode(), offset, duplicate == 1))
+            then(Receipt(epoch, reply, False))
+        elif isinstance(reply, list):
+            metrics.published.inc()
+            then(Receipt(reply[0].decode(), reply[1], reply[2] == 1))
         else:
             then(self._refused(reply) if isinstance(reply, RedisError) else reply)
 
@@ -458,8 +460,10 @@ class RedisBroker(Broker):
     def _look_up(self, room: str) -> Log:
         channel = self.channel(room)
         keys = pack(f"{channel}:log") + pack(f"{channel}:head")
-        settings = [channel, *map(str, (*self._kept(room), self._settings.idempotency_ttl))]
-        return Log(channel, pack("2") + keys, pack("3") + keys, b"".join([pack(setting) for setting in settings]))
+        remembered = self._settings.idempotency_ttl
+        settings = [channel, *map(str, (*self._kept(room), remembered))]
+        three_keys = pack("3") + keys if remembered else b""
+        return Log(channel, pack("2") + keys, three_keys, b"".join([pack(setting) for setting in settings]))
 
     def _kept(self, log: str) -> tuple[int, int, int]:
         """Return how many messages are kept, for how many seconds, and the head for how many: always longer."""

@@ -23,6 +23,7 @@ MAX_PENDING = 20_000  # commands without an answer yet; more than that means tha
 Answer = Callable[[Any], None]  # takes a reply; or `RedisError`, or `BrokerUnavailable`
 
 _INCOMPLETE = object()
+_Push, _Error = hiredis.PushNotification, hiredis.ReplyError
 
 
 def pack(argument: str | bytes) -> bytes:
@@ -169,11 +170,11 @@ class RedisConnection(asyncio.Protocol):
         self._turn.begin()
         try:
             while (reply := self._reader.gets()) is not _INCOMPLETE:
-                if type(reply) is hiredis.PushNotification:
+                if type(reply) is _Push:
                     self._on_push(reply)
                 else:
                     answer, _ = self._pending.popleft()
-                    answer(RedisError(str(reply)) if isinstance(reply, hiredis.ReplyError) else reply)
+                    answer(RedisError(str(reply)) if isinstance(reply, _Error) else reply)
         except (hiredis.ProtocolError, IndexError):
             self.close("the broker sent something that is not RESP")
         finally:

@@ -45,7 +45,10 @@ class Transport(Protocol):
 
     paused: bool
     compress_from: int  # bytes; larger messages are to be sent compressed; 0: none
-    write_frames: Callable[[bytes], None] | None  # the quick way in, if it takes frames; not to be used once it closes
+
+    @property
+    def write_frames(self) -> Callable[[bytes], None] | None:
+        """The quick way in, if it takes frames; not to be used once it closes."""
 
     def attach(self, listener: Listener, *, limit: int) -> None:
         """Set who is told, and the limit in bytes."""

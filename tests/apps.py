@@ -30,11 +30,11 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, *, ws: Any = "auto") -> AsyncIterator[Served]:
-    """Serve while the block lasts; `ws` is uvicorn's WebSocket protocol."""
+async def serving(app: FastAPI, *, ws: Any = "auto", http: Any = "auto") -> AsyncIterator[Served]:
+    """Serve while the block lasts; `ws` and `http` are uvicorn's protocols."""
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, port=port, ws=ws, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+        uvicorn.Config(app, port=port, ws=ws, http=http, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
     )
     task = asyncio.create_task(server.serve())
     try:

@@ -69,10 +69,10 @@ class Delivery:
 
     def flush(self) -> None:
         """Write what is due, now."""
-        if self._flushing or not (self._due or self._apart):
+        items, apart = self._due, self._apart
+        if self._flushing or not (items or apart):
             return
-        items, self._due = self._due, []
-        apart, self._apart = self._apart, {}
+        self._due, self._apart = [], {}
         for item in items:
             if isinstance(item, Publication):
                 self.written = Position(item.epoch, item.offset)
@@ -80,16 +80,16 @@ class Delivery:
                 self.written = Position(item.epoch, item.before - 1)
             else:
                 self.told = self.told.after(item)
-        began = _now()
         self._flushing = True
         if items:
+            began = _now()
             for group in self._live.values():
                 self._write_to_all(group, items, apart)
+            ended = _now()
+            self._rested = ended + (ended - began) * BREATH
         for connection, payloads in apart.items():
             connection.transport.write(Batch(payloads))
         self._flushing = False
-        ended = _now()
-        self._rested = ended + (ended - began) * BREATH
         if self._paused:
             paused, self._paused = self._paused, []
             for connection in paused:

@@ -51,18 +51,16 @@ def _frame(data: bytes, first: int) -> bytes:
 class Batch:
     """Messages that are due together, in order; each form of them is made once, however many read it."""
 
-    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_rest", "_size", "payloads")
+    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_rest", "payloads")
 
     def __init__(self, payloads: list[Payload]) -> None:
-        self.payloads = payloads
-        self._begin: Batch | None = None  # another one that it begins with
-        self._rest = payloads  # what follows that
+        self.payloads = self._rest = payloads
+        self._begin: Batch | None = None  # another one that it begins with, before the rest
         # Not cached properties: before Python 3.12 these take a lock, which costs more than a frame.
         self._frames: bytes | None = None
         self._deflated: bytes | None = None
-        self._asgi: list[dict[str, Any]] | None = None
         self._joined: bytes | None = None
-        self._size: int | None = None
+        self._asgi: list[dict[str, Any]] | None = None
 
     def then(self, payloads: list[Payload]) -> Batch:
         """Return these messages and more behind them."""
@@ -109,6 +107,4 @@ class Batch:
     @property
     def size(self) -> int:
         """Bytes of payload."""
-        if self._size is None:
-            self._size = sum([len(payload.data) for payload in self.payloads])
-        return self._size
+        return sum([len(payload.data) for payload in self.payloads])

@@ -73,7 +73,7 @@ class ErrorCode(enum.StrEnum):
     UNAVAILABLE = "unavailable"  # the broker is away; the same id can be sent again after `retry_ms`
 
 
-class User(Struct, frozen=True):
+class User(Struct, frozen=True, gc=False):
     """A person: one id however many tabs, and the name to show."""
 
     id: str
@@ -83,7 +83,7 @@ class User(Struct, frozen=True):
 # --- client to server ---------------------------------------------------------------------------
 
 
-class Content(Struct):
+class Content(Struct, gc=False):
     """What is said: exactly one of `text`, `data` and `binary`."""
 
     text: str | UnsetType = UNSET
@@ -91,7 +91,7 @@ class Content(Struct):
     binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
 
 
-class Publish(Content, tag="publish"):
+class Publish(Content, tag="publish", gc=False):
     """Say something to the room."""
 
     id: MessageId | UnsetType = UNSET
@@ -165,8 +165,8 @@ def decode(frame: str | bytes, *, text_length: int = 0) -> Command | None:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidCommand(f"not JSON: {error}", code=ErrorCode.MALFORMED, fatal=True) from None
     if type(command) is Publish:
-        check(command, text_length=text_length, id=None if command.id is UNSET else command.id)
-    if type(command) is History and command.before is not UNSET and command.after is not UNSET:
+        check(command, text_length=text_length, id=command.id)
+    elif type(command) is History and command.before is not UNSET and command.after is not UNSET:
         raise InvalidCommand("history takes before or after, not both", code=ErrorCode.MALFORMED, id=command.id)
     return command
 
@@ -180,21 +180,24 @@ def decode_content(data: bytes) -> Content:
     return content
 
 
-def check(content: Content, *, text_length: int, id: str | None = None) -> None:
+def check(content: Content, *, text_length: int, id: str | UnsetType = UNSET) -> None:
     """Raise `InvalidCommand` unless one thing is said, within the limits; `text_length` 0: no limit."""
-    text = None if content.text is UNSET else content.text
-    if (text is None) + (content.data is UNSET) + (content.binary is UNSET) != 2:
-        raise InvalidCommand("a message is exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=id)
-    if text is not None and len(text) > text_length > 0:
+    text = content.text
+    if text is not UNSET and content.data is UNSET and content.binary is UNSET and len(text) <= text_length:
+        return  # as most are
+    of = None if id is UNSET else id
+    if (text is UNSET) + (content.data is UNSET) + (content.binary is UNSET) != 2:
+        raise InvalidCommand("a message is exactly one of text, data and binary", code=ErrorCode.MALFORMED, id=of)
+    if text is not UNSET and len(text) > text_length > 0:
         reason = f"the text has {len(text)} characters; {text_length} are allowed"
-        raise InvalidCommand(reason, code=ErrorCode.TOO_LONG, id=id)
+        raise InvalidCommand(reason, code=ErrorCode.TOO_LONG, id=of)
     if content.data is not UNSET:
         data = bytes(content.data)
         if _depth(data) > MAX_DEPTH:
-            raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=id)
+            raise InvalidCommand(f"data is nested deeper than {MAX_DEPTH}", code=ErrorCode.MALFORMED, id=of)
         if len(data) > MAX_DIGITS and _LONG_NUMBER.search(_STRING.sub(b"", data)):
             reason = f"data has a number of more than {MAX_DIGITS} digits"
-            raise InvalidCommand(reason, code=ErrorCode.MALFORMED, id=id)
+            raise InvalidCommand(reason, code=ErrorCode.MALFORMED, id=of)
 
 
 def _depth(data: bytes) -> int:
@@ -252,7 +255,7 @@ class Message(Struct, tag="message"):
     binary: Annotated[bytes, Meta(description="base64")] | UnsetType = UNSET
 
 
-class Ack(Struct, tag="ack"):
+class Ack(Struct, tag="ack", gc=False):
     """The broker has your message, and this is where it stands; or the new token counts, and this is how long."""
 
     id: str
@@ -338,7 +341,7 @@ encode = msgspec.json.encode
 # --- what the broker carries ---------------------------------------------------------------------
 
 
-class Body(Struct):
+class Body(Struct, gc=False):
     """A message as its sender's worker writes it: all but what only the broker can know."""
 
     id: str

@@ -51,20 +51,23 @@ class Script:
         self._whole = pack("EVAL") + pack(source)
         self._by_hash = pack("EVALSHA") + pack(hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
-    def ask(self, connection: RedisConnection, answer: Answer, count: int, *arguments: bytes) -> None:
-        """Run it, as by `RedisConnection.ask`, with `count` arguments: the number of keys, keys, and the rest."""
-        start = b"*%d\r\n" % (count + 2)
+    def start(self, count: int) -> bytes:
+        """Return how a command begins that runs it with `count` arguments: the number of keys, keys, and the rest."""
+        return b"*%d\r\n%b" % (count + 2, self._by_hash)
+
+    def ask(self, connection: RedisConnection, answer: Answer, start: bytes, *rest: bytes) -> None:
+        """Run it, as by `RedisConnection.ask`."""
 
         def whole_if_unknown(reply: Any) -> None:
             if not isinstance(reply, RedisError) or not str(reply).startswith("NOSCRIPT"):
                 answer(reply)
                 return
             try:
-                connection.ask(answer, start, self._whole, *arguments)
+                connection.ask(answer, start.replace(self._by_hash, self._whole, 1), *rest)
             except BrokerUnavailable as error:
                 answer(error)
 
-        connection.ask(whole_if_unknown, start, self._by_hash, *arguments)
+        connection.ask(whole_if_unknown, start, *rest)
 
     async def call(self, connection: RedisConnection, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
         """Run it, as by `RedisConnection.call`."""
@@ -76,7 +79,7 @@ class Script:
 
         arguments = [len(keys), *keys, *args]
         packed = [pack(str(argument) if isinstance(argument, int) else argument) for argument in arguments]
-        self.ask(connection, settle, len(packed), *packed)
+        self.ask(connection, settle, self.start(len(packed)), *packed)
         if isinstance(reply := await replied, Exception):
             raise reply
         return reply
@@ -93,8 +96,8 @@ class Log(NamedTuple):
     """What is the same in every publish to a room, packed."""
 
     channel: str
-    two_keys: bytes  # their number, the log, the head
-    three_keys: bytes  # the same, if an idempotency key follows; empty if these are not remembered
+    start: bytes  # of the command, up to the keys of log and head
+    start_with_id: bytes  # the same, if an idempotency key follows; empty if these are not remembered
     settings: bytes  # the channel, what is kept for how long, and for how long an idempotency key is
 
 
@@ -331,16 +334,16 @@ class RedisBroker(Broker):
         key: str | None = None,
         seen: Position | None = None,
     ) -> None:
-        log = self._log(room)
-        keys: tuple[bytes, ...] = (log.two_keys,)
-        if key is not None and log.three_keys:
-            keys = (log.three_keys, pack(f"{log.channel}:id:{key}"))
+        channel, start, start_with_id, settings = self._log(room)
+        id = b""
+        if key is not None and start_with_id:
+            start, id = start_with_id, pack(f"{channel}:id:{key}")
         epoch, offset = seen or ("", 0)
         by, whose, where = origin.encode(), epoch.encode(), b"%d" % offset
         rest = _FOUR_ARGUMENTS % (len(body), body, len(by), by, len(whose), whose, len(where), where)
         answer = partial(self._answer, then, epoch)
         try:
-            PUBLISH.ask(self._redis.link(), answer, 11 + len(keys), *keys, log.settings, rest)
+            PUBLISH.ask(self._redis.link(), answer, start, id, settings, rest)
         except BrokerUnavailable as error:
             then(error)
 
@@ -459,11 +462,13 @@ class RedisBroker(Broker):
 
     def _look_up(self, room: str) -> Log:
         channel = self.channel(room)
-        keys = pack(f"{channel}:log") + pack(f"{channel}:head")
+        keys = [pack(f"{channel}:log"), pack(f"{channel}:head")]
         remembered = self._settings.idempotency_ttl
         settings = [channel, *map(str, (*self._kept(room), remembered))]
-        three_keys = pack("3") + keys if remembered else b""
-        return Log(channel, pack("2") + keys, three_keys, b"".join([pack(setting) for setting in settings]))
+        count = len(keys) + len(settings) + 4
+        start = PUBLISH.start(1 + count) + pack("2") + b"".join(keys)
+        start_with_id = PUBLISH.start(2 + count) + pack("3") + b"".join(keys) if remembered else b""
+        return Log(channel, start, start_with_id, b"".join([pack(setting) for setting in settings]))
 
     def _kept(self, log: str) -> tuple[int, int, int]:
         """Return how many messages are kept, for how many seconds, and the head for how many: always longer."""

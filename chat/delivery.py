@@ -19,6 +19,7 @@ from chat.turn import Turn
 MANY = 64  # members, from which on a write to each takes so long that it pays to see what else is about to come
 TURNS = 3  # of the loop, some microseconds each, that what comes first waits for what comes with it
 BREATH = 0.25  # of the time that it took to write to all; so long what comes next waits for what comes with it
+LONGEST_BREATH = 0.02  # seconds, whatever may have held us up meanwhile
 
 
 class Delivery:
@@ -81,15 +82,18 @@ class Delivery:
             else:
                 self.told = self.told.after(item)
         self._flushing = True
-        if items:
-            began = _now()
-            for group in self._live.values():
-                self._write_to_all(group, items, apart)
-            ended = _now()
-            self._rested = ended + (ended - began) * BREATH
-        for connection, payloads in apart.items():
-            connection.transport.write(Batch(payloads))
-        self._flushing = False
+        try:
+            if items:
+                began = _now()
+                for group in self._live.values():
+                    if group:
+                        self._write_to_all(group, items, apart)
+                ended = _now()
+                self._rested = ended + min((ended - began) * BREATH, LONGEST_BREATH)
+            for connection, payloads in apart.items():
+                connection.transport.write(Batch(payloads))
+        finally:
+            self._flushing = False
         if self._paused:
             paused, self._paused = self._paused, []
             for connection in paused:

@@ -113,6 +113,7 @@ class ConnectionManager:
                 task.cancel()
             await asyncio.wait(self._tasks)
         await self._broker.disconnect()
+        metrics.settle()
         self._loop = None
 
     @property
@@ -243,9 +244,11 @@ class ConnectionManager:
 
     def _accepting(self, websocket: WebSocket, codec: Codec) -> Accept:
         async def accept() -> tuple[Transport, Receive]:
+            transport: Transport | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+            if transport is not None:
+                transport.hold()  # what the new member is greeted with follows at once
             await websocket.accept(subprotocol=codec.subprotocol)
-            transport = websocket.scope.get("extensions", {}).get(EXTENSION) or self.transport(websocket.send)
-            return transport, websocket.receive
+            return transport or self.transport(websocket.send), websocket.receive
 
         return accept
 

@@ -15,22 +15,25 @@ class Tally:
     def __init__(self, name: str, documentation: str) -> None:
         self._counter = Counter(name, documentation)
         self._fresh = 0  # not passed on yet
+        self._loop: asyncio.AbstractEventLoop | None = None  # that will pass it on
 
     def inc(self, amount: int = 1) -> None:
         """Count; in the event loop."""
-        if not self._fresh:
-            asyncio.get_running_loop().call_later(SETTLED_EVERY, self.settle)
         self._fresh += amount
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(SETTLED_EVERY, self.settle)
 
     def settle(self) -> None:
         """Pass on what was counted."""
-        fresh, self._fresh = self._fresh, 0
+        fresh, self._fresh, self._loop = self._fresh, 0, None
         self._counter.inc(fresh)
 
 
 connections = Gauge("chat_connections", "open sockets", multiprocess_mode="livesum")
 rooms = Gauge("chat_rooms", "rooms with a member on this worker", multiprocess_mode="livesum")
-published = Tally("chat_published", "messages taken from clients and acknowledged by the broker")
+published = Tally("chat_published", "messages that the broker acknowledged, duplicates included")
 delivered = Tally("chat_delivered", "messages written to sockets")
 recovered = Counter("chat_recovered", "messages read from the log because they were missed live")
 gaps = Counter("chat_gaps", "holes found in the log by a room, or by a member that caught up")
@@ -42,3 +45,9 @@ slow_handshakes = Counter("chat_slow_handshakes", "connections given up because 
 stalled = Counter("chat_stalled", "members closed because they stopped reading")
 broker_retries = Counter("chat_broker_retries", "tries to reach the broker again")
 foreign_payloads = Counter("chat_foreign_payloads", "payloads on our channels that are not ours, skipped")
+
+
+def settle() -> None:
+    """Pass on what was counted up to now, for somebody who reads it."""
+    published.settle()
+    delivered.settle()

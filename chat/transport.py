@@ -50,6 +50,9 @@ class Transport(Protocol):
     def write_frames(self) -> Callable[[bytes], None] | None:
         """The quick way in, if it takes frames; not to be used once it closes."""
 
+    def hold(self) -> None:
+        """Let the answer to the handshake leave with what is written in the same turn of the loop, if there is any."""
+
     def attach(self, listener: Listener, *, limit: int) -> None:
         """Set who is told, and the limit in bytes."""
 
@@ -109,6 +112,9 @@ class AsgiTransport:
         self._wake = asyncio.Event()
         self._listener: Listener | None = None
         self._ended = asyncio.Event()
+
+    def hold(self) -> None:
+        pass  # the server has answered already
 
     def attach(self, listener: Listener, *, limit: int) -> None:
         self._listener = listener

@@ -46,10 +46,11 @@ SMALL = 65_536  # bytes; larger frames are read by websockets, which does not co
 class FrameTransport:
     """A `chat.transport.Transport` that writes ready-made frames, past uvicorn's send."""
 
-    __slots__ = ("_protocol", "compress_from", "listener", "paused")
+    __slots__ = ("_protocol", "compress_from", "holds", "listener", "paused")
 
     def __init__(self, protocol: ChatProtocol) -> None:
         self.compress_from = 0
+        self.holds = False
         self.paused = False
         self.listener: Listener | None = None  # there while a member holds the connection
         self._protocol = protocol
@@ -58,6 +59,9 @@ class FrameTransport:
     def write_frames(self) -> Callable[[bytes], None]:
         self._protocol.release()  # from here on we do not see what is written
         return self._protocol.transport.write
+
+    def hold(self) -> None:
+        self.holds = True
 
     def attach(self, listener: Listener, *, limit: int) -> None:
         self.listener = listener
@@ -243,7 +247,10 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.handshake_complete = True
         self.conn.state = State.OPEN
         self._held = handshake.answer(offer.key, headers)
-        self.loop.call_soon(self.release)
+        if self._frames.holds:
+            self.loop.call_soon(self.release)
+        else:
+            self.release()
         self.start_keepalive()
 
     def take_held(self) -> bytes:

@@ -47,9 +47,9 @@ class Script:
     """A Lua script, called by its hash and sent whole only where Redis does not know it."""
 
     def __init__(self, name: str) -> None:
-        source = files("chat.broker").joinpath(name).read_bytes()
-        self._whole = pack("EVAL") + pack(source)
-        self._by_hash = pack("EVALSHA") + pack(hashlib.sha1(source, usedforsecurity=False).hexdigest())
+        self.source = files("chat.broker").joinpath(name).read_bytes()
+        self._whole = pack("EVAL") + pack(self.source)
+        self._by_hash = pack("EVALSHA") + pack(hashlib.sha1(self.source, usedforsecurity=False).hexdigest())
 
     def start(self, count: int) -> bytes:
         """Return how a command begins that runs it with `count` arguments: the number of keys, keys, and the rest."""
@@ -227,6 +227,7 @@ class RedisBackend(BroadcastBackend):
         """Open the link, make the subscriptions again, and be available while the block lasts."""
         opened = RedisConnection.open(self.address, patience=self._patience, on_push=self._pushed, turn=self._turn)
         async with opened as connection:
+            await _load_scripts(connection)
             self._connection = connection  # a channel that is asked for from here on is subscribed by `subscribe`
             try:
                 await self._resubscribe(connection)
@@ -489,6 +490,17 @@ class RedisBroker(Broker):
         if str(error).startswith("READONLY"):
             self._redis.drop("it became a replica")  # to be asked again where the master is
         return BrokerUnavailable(f"the broker refused: {error}")
+
+
+async def _load_scripts(connection: RedisConnection) -> None:
+    """Make all scripts known, for a Redis that has just begun, or has just become the master, knows none.
+
+    Otherwise commands that are under way would be sent again behind others that were posted after them.
+    """
+    replies = [connection.call("SCRIPT", "LOAD", script.source) for script in (PUBLISH, POSITION, BEAT, CLAIM, VACATE)]
+    for reply in await asyncio.gather(*replies, return_exceptions=True):
+        if isinstance(reply, BaseException) and not isinstance(reply, RedisError):
+            raise reply  # who may not do this can still send them whole
 
 
 def _publications(entries: list[Any]) -> Iterator[Publication]:

@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from chat import metrics as counted
 from chat.dependencies import get_manager
 from chat.manager import ConnectionManager
+from chat.metrics import settle
 
 router = APIRouter(tags=["operations"])
 
@@ -42,8 +42,7 @@ async def readyz(manager: Annotated[ConnectionManager, Depends(get_manager)]) ->
 )
 async def metrics() -> Response:
     """Prometheus' text format, summed over all workers of this host when `chat serve` runs them."""
-    counted.published.settle()
-    counted.delivered.settle()
+    settle()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         _forget_dead_workers(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))

@@ -173,6 +173,22 @@ async def test_a_thousand_subscriptions_are_made_again(own_redis: RedisServer) -
     assert len(channels) == 1200
 
 
+async def test_scripts_are_there_before_anything_is_said(own_redis: RedisServer) -> None:
+    """Also in a Redis that has just begun: whoever sends one again sends it behind what others said meanwhile."""
+    async with connected(own_redis.url) as broker:
+        await crash(own_redis, broker)
+        await back(broker)
+        posted = [f"{number}" for number in range(40)]
+        for text in posted:
+            broker.post("room", body(text), lambda outcome: None)
+            await asyncio.sleep(0)
+        await broker.publish("room", body("last"))
+        page = await broker.history("room", after=0)
+        stats = await own_redis.cli("INFO", "commandstats")
+    assert [publication.content.text for publication in page.publications] == [*posted, "last"]
+    assert "cmdstat_eval:" not in stats
+
+
 async def test_scripts_are_loaded_again(own_redis: RedisServer) -> None:
     """A Redis that has forgotten them, as after a failover, is told them once more."""
     async with connected(own_redis.url) as broker:

@@ -272,6 +272,9 @@ class ScriptedTransport:
 
     # --- chat.transport.Transport ---
 
+    def hold(self) -> None:
+        pass
+
     def attach(self, listener: Listener, *, limit: int) -> None:
         self._listener = listener
         self._limit = limit

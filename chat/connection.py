@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from chat import protocol
 from chat.broker.base import Then
 from chat.codec import Codec, Item
-from chat.events import Page, Position, Receipt
+from chat.events import NOWHERE, Page, Receipt
 from chat.exceptions import BrokerUnavailable
 from chat.frames import Batch, Payload
 from chat.protocol import Body, CloseCode, Draining, User
@@ -91,14 +91,14 @@ class Connection:
         self.codec = codec
         self.transport = transport
         self.live = False
-        self.position = Position("", 0)  # how far it has got; while it is live, the room knows better
+        self.position = NOWHERE  # how far it has got; while it is live, the room knows better
         self.given_up = False  # its endpoint was ended, because the server cannot
         self.left: Callable[[], None] | None = None  # called once it is closed, if no endpoint waits for that
         self.closing = False  # nothing is sent any more
         self.close_code: int | None = None  # set once the socket is closed
         self.close_reason = ""
         self._home = home
-        self._endpoint = asyncio.current_task()
+        self._endpoint: asyncio.Task[Any] | None = None  # to be ended if the server cannot close
         self._receive: Receive | None = receive
         self._stopping = stopping  # decides when it is let go
         self._demand = demand  # asked before anything is said
@@ -256,6 +256,10 @@ class Connection:
                 # Not now: whoever closes it may be in the middle of a room's members.
                 asyncio.get_running_loop().call_soon(self.left)
                 self.left = None
+
+    def stays(self) -> None:
+        """The endpoint that runs now holds it until it has left."""
+        self._endpoint = asyncio.current_task()
 
     def unclosable(self) -> None:
         self.given_up = True

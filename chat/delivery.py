@@ -9,7 +9,7 @@ from time import monotonic as _now
 from chat import metrics
 from chat.codec import Item
 from chat.connection import Connection
-from chat.events import Position, Publication
+from chat.events import NOWHERE, Position, Publication
 from chat.frames import Batch, Payload
 from chat.group import Group
 from chat.protocol import Gap
@@ -30,7 +30,7 @@ class Delivery:
     """
 
     def __init__(self, members: Mapping[str, Connection], turn: Turn, *, lags: Callable[[Connection], None]) -> None:
-        self.written = Position("", 0)  # up to where publications were written to the live members
+        self.written = NOWHERE  # up to where publications were written to the live members
         self.told = Told(False, {}, 0)  # what was written to them of what is in no log
         self._members = members  # by connection id, live or not
         self._turn = turn

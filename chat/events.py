@@ -83,6 +83,9 @@ class Position(NamedTuple):
         return cls(epoch, int(offset))
 
 
+NOWHERE = Position("", 0)
+
+
 class Receipt(NamedTuple):
     """What the broker says of a message it has: where it stands, and whether it was there before."""
 

@@ -11,7 +11,7 @@ from chat import metrics
 from chat.backoff import delays
 from chat.broker import Broker
 from chat.codec import Item
-from chat.events import Link, Page, Position, Publication
+from chat.events import NOWHERE, Link, Page, Position, Publication
 from chat.exceptions import BrokerUnavailable
 from chat.protocol import Status
 from chat.recovery import Place, gap, place
@@ -43,7 +43,7 @@ class Feed:
         refresh: Callable[[], Awaitable[None]],
         spawn: Spawn,
     ) -> None:
-        self.position = Position("", 0)  # up to where publications were handed on
+        self.position = NOWHERE  # up to where publications were handed on
         self.degraded = False  # the broker is away, or what was missed meanwhile is not read yet
         self._history_size = history_size
         self.tail = self._new_tail(0)

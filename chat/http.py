@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat import handshake, metrics
+from chat.deadlines import Deadlines
 from chat.settings import workers_settings
 from chat.transport import STOPPING
 from chat.wire import ChatProtocol
@@ -28,13 +28,14 @@ class ChatHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stopping: list[Callable[[], None]] = []
+        self._patience = Deadlines.shared(self.loop, workers_settings().handshake_timeout, ChatHttp.give_up)
         self._overhead = 0  # bytes that came since the last that were of use: of a head, or of what is around a body
         self._in_head = True
         self._running: RequestResponseCycle | None = None  # what is being answered; self.cycle is what came last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait()
+        self._patience.begin(self)
 
     def data_received(self, data: bytes) -> None:
         self._overhead += len(data)
@@ -57,7 +58,7 @@ class ChatHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_WAITING:
             raise ValueError("so many requests at once")
         if self.parser.should_upgrade():
-            self._stop_waiting()
+            self._patience.end(self)
             if self.parser.get_http_version() != "1.1":
                 raise ValueError("a WebSocket begins in HTTP/1.1")
         super().on_headers_complete()
@@ -87,7 +88,7 @@ class ChatHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._overhead = 0
-        self._stop_waiting()
+        self._patience.end(self)
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -95,19 +96,11 @@ class ChatHttp(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self._patience.end(self)
         if self._running is not None:  # uvicorn 0.54 tells what came last only, and the other goes on to write
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
-
-    def _wait(self) -> None:
-        if self.loop not in _patience:
-            _patience[self.loop] = _Patience(self.loop)
-        _patience[self.loop].begin(self)
-
-    def _stop_waiting(self) -> None:
-        _patience[self.loop].end(self)
 
     def give_up(self) -> None:
         """Wait no more for a request."""
@@ -122,7 +115,7 @@ class ChatHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._wait()
+        self._patience.begin(self)
         self._stopping = []
         self.scope["extensions"] = {STOPPING: self._stopping}  # type: ignore[dict-item]
 
@@ -130,38 +123,3 @@ class ChatHttp(HttpToolsProtocol):
         for call in self._stopping:
             call()
         super().shutdown()
-
-
-class _Patience:
-    """Gives up whoever lets a request be awaited for too long; one timer for all of them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._time = loop.time
-        self._call_at = loop.call_at
-        self._seconds = workers_settings().handshake_timeout
-        self._since: dict[ChatHttp, float] = {}  # the oldest first
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, http: ChatHttp) -> None:
-        """Wait, unless it is waited for already."""
-        if self._seconds and http not in self._since:
-            self._since[http] = self._time()
-            if self._timer is None:
-                self._timer = self._call_at(self._time() + self._seconds, self._look)
-
-    def end(self, http: ChatHttp) -> None:
-        """Wait no more."""
-        self._since.pop(http, None)
-
-    def _look(self) -> None:
-        self._timer = None
-        while self._since:
-            http, since = next(iter(self._since.items()))
-            if since + self._seconds > self._time():
-                self._timer = self._call_at(since + self._seconds, self._look)
-                return
-            del self._since[http]
-            http.give_up()
-
-
-_patience: WeakKeyDictionary[asyncio.AbstractEventLoop, _Patience] = WeakKeyDictionary()

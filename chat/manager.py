@@ -315,6 +315,7 @@ class ConnectionManager:
     @asynccontextmanager
     async def _staying(self, entered: Room, connection: Connection) -> AsyncIterator[None]:
         """Keep a member for as long as the block lasts, and see its socket closed."""
+        connection.stays()
         try:
             yield
         except asyncio.CancelledError:

@@ -21,6 +21,7 @@ from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
 from chat import handshake
+from chat.deadlines import Deadlines
 from chat.frames import Batch
 from chat.handshake import Offer
 from chat.protocol import CloseCode
@@ -139,6 +140,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         "_held",
         "_inside",
         "_offer",
+        "_pings",
         "_resting",
         "_take",
         "_unread",
@@ -187,6 +189,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.conn.__class__ = _Rfc6455
         self.conn.logger = logger
+        self._pings = Deadlines.shared(self.loop, self.ping_interval or 0.0, ChatProtocol.send_keepalive_ping)
         self._offer: Offer | None = None  # of a handshake that websockets has not seen
         self._frames = FrameTransport(self)
         self._held = b""  # the answer to the handshake, which leaves with what follows it in the same turn of the loop
@@ -478,6 +481,13 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
         else:
             super().handle_ping()
+
+    def schedule_ping(self) -> None:
+        self._pings.begin(self)
+
+    def stop_keepalive(self) -> None:
+        super().stop_keepalive()
+        self._pings.end(self)
 
     def keepalive_timeout(self) -> None:
         """The client has not answered a ping. What waits to be sent will never be read: do not wait for it."""

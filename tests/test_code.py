@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from the lines above its own, and within its own package. A new one is put where it belongs.
 LAYERS = """
-    exceptions frames handshake turn backoff rate_limit metrics headers bodies rights addresses
+    exceptions frames handshake deadlines turn backoff rate_limit metrics headers bodies rights addresses
     settings names protocol logs
     events plain_text roster jwks asyncapi
     recovery tail codec revocations pace decisions cautions

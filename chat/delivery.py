@@ -19,6 +19,7 @@ from chat.turn import Turn
 MANY = 64  # members, from which on a write to each takes so long that it pays to see what else is about to come
 TURNS = 3  # of the loop, some microseconds each, that what comes first waits for what comes with it
 BREATH = 0.25  # of the time that it took to write to all; so long what comes next waits for what comes with it
+SHORTEST_TIMER = 0.0005  # seconds; uvloop counts in milliseconds
 LONGEST_BREATH = 0.02  # seconds, whatever may have held us up meanwhile
 
 
@@ -57,7 +58,7 @@ class Delivery:
     def _flush_soon(self) -> None:
         if len(self._members) < MANY:
             self._turn.at_end(self.flush)
-        elif (rest := self._rested - _now()) > 0:
+        elif (rest := self._rested - _now()) >= SHORTEST_TIMER:
             asyncio.get_running_loop().call_later(rest, self.flush)
         else:
             self._flush_after(TURNS)

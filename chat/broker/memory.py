@@ -17,7 +17,8 @@ from chat.protocol import User
 from chat.roster import PEOPLE, People
 from chat.settings import Settings
 
-SWEEP_EVERY = 1024  # publishes between two looks for what has expired
+SWEEP_EVERY = 1024  # publishes, or rooms that are asked for, between two looks for what has expired
+UNUSED_FOR = 60.0  # seconds after which a room in which nobody is, and nothing was ever said, is forgotten
 
 
 class MemoryBroker(Broker):
@@ -69,7 +70,7 @@ class MemoryBroker(Broker):
             receipt = Receipt(log.epoch, log.offset, duplicate=True)
             log.receipts[key] = (now + self._settings.idempotency_ttl, receipt)
         self.deliver(room, publication)
-        self._sweep_now_and_then()
+        self._sweep_now_and_then(now)
         then(Receipt(publication.epoch, publication.offset, duplicate=False))
 
     async def signal(self, room: str, signal: Signal) -> None:
@@ -130,20 +131,24 @@ class MemoryBroker(Broker):
     def _log(self, room: str) -> _Log:
         log = self._logs.get(room)
         size, seconds = self._settings.kept(room)
+        now = self._clock()
         if log is None:
-            log = self._logs[room] = _Log(size, self._clock())
-        elif seconds and log.touched + seconds <= self._clock():
+            self._sweep_now_and_then(now)
+            log = self._logs[room] = _Log(size, now)
+        elif seconds and log.touched + seconds <= now:
             log.kept.clear()
         return log
 
-    def _sweep_now_and_then(self) -> None:
-        """Forget expired keys and messages, at a small cost per publish."""
+    def _sweep_now_and_then(self, now: float) -> None:
+        """Forget what has expired, at a small cost each time."""
         self._until_sweep -= 1
-        if self._until_sweep:
+        if self._until_sweep > 0:
             return
         self._until_sweep = SWEEP_EVERY
-        now = self._clock()
-        for room, log in self._logs.items():
+        for room, log in list(self._logs.items()):
+            if not log.offset and log.touched + UNUSED_FOR <= now and room not in self._takers:
+                del self._logs[room]
+                continue
             self._log(room)
             # Keys are remembered for one and the same time, so the oldest expires first.
             while log.receipts and next(iter(log.receipts.values()))[0] <= now:

@@ -1,4 +1,4 @@
-"""What the log must not say: tokens, and tracebacks for clients that merely left."""
+"""What the log must not say: tokens, tracebacks for clients that merely left, and the same for every stranger."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 import re
 
 from starlette.websockets import WebSocketDisconnect
+
+SELDOM = 60.0  # seconds
 
 _QUERY = re.compile(r"\?\S*")
 
@@ -44,10 +46,39 @@ class WithoutHandshakes(logging.Filter):
         return not (isinstance(record.msg, str) and record.msg.startswith('%s - "WebSocket'))
 
 
+class WithoutRepetition(logging.Filter):
+    """Lets what any stranger can make uvicorn write through once a minute, with how many more there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = {line: _Line() for line in ("Invalid HTTP request received.", "Unsupported upgrade request.")}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = self._lines.get(str(record.msg))
+        return line is None or line.pass_on(record)
+
+
+class _Line:
+    """When it was written last, and how often it was not since then."""
+
+    def __init__(self) -> None:
+        self._written = 0.0
+        self._kept_back = 0
+
+    def pass_on(self, record: logging.LogRecord) -> bool:
+        if record.created < self._written + SELDOM:
+            self._kept_back += 1
+            return False
+        if self._kept_back:
+            record.msg = f"{record.msg} And {self._kept_back} more since this was written last."
+        self._written, self._kept_back = record.created, 0
+        return True
+
+
 def protect() -> None:
     """Put the filters on uvicorn's loggers, once."""
     for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
-        for wanted in (WithoutQueries, WithoutWire, WithoutDisconnects):
+        for wanted in (WithoutQueries, WithoutWire, WithoutDisconnects, WithoutRepetition):
             if not any(isinstance(present, wanted) for present in logger.filters):
                 logger.addFilter(wanted())

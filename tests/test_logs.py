@@ -1,11 +1,11 @@
-"""The log holds no token, and no traceback for a client that merely left."""
+"""The log holds no token, no traceback for a client that merely left, and no line per stranger."""
 
 import logging
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from chat.logs import WithoutDisconnects, WithoutQueries, WithoutWire, protect
+from chat.logs import SELDOM, WithoutDisconnects, WithoutQueries, WithoutRepetition, WithoutWire, protect
 
 
 def record(message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:
@@ -44,6 +44,25 @@ def test_what_goes_over_the_wire_is_not_written_down() -> None:
     line.levelno = logging.DEBUG
     assert not WithoutWire().filter(line)
     assert WithoutWire().filter(record("Uvicorn running"))
+
+
+def test_what_any_stranger_can_cause_is_written_once_a_minute() -> None:
+    """With how often it happened; nobody fills the disk with it."""
+    seldom = WithoutRepetition()
+    lines = [record("Invalid HTTP request received.") for _ in range(5)]
+    other = record("Unsupported upgrade request.")
+    for number, line in enumerate([*lines, other]):
+        line.created = 1000.0 + number
+    lines[-1].created = 1000.0 + SELDOM
+    assert [seldom.filter(line) for line in lines] == [True, False, False, False, True]
+    assert lines[-1].getMessage() == "Invalid HTTP request received. And 3 more since this was written last."
+    assert seldom.filter(other)
+
+
+def test_what_is_not_a_strangers_doing_is_written_each_time() -> None:
+    """However often it comes."""
+    seldom = WithoutRepetition()
+    assert all(seldom.filter(record("Exception in ASGI application")) for _ in range(3))
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("real")])

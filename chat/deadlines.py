@@ -6,7 +6,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 Who = TypeVar("Who")
 
@@ -27,6 +26,8 @@ class Deadlines(Generic[Who]):
     @classmethod
     def shared(cls, loop: asyncio.AbstractEventLoop, seconds: float, late: Callable[[Who], None]) -> Deadlines[Who]:
         """Return the one of an event loop for that time and that call."""
+        for other in [other for other in _everywhere if other.is_closed()]:
+            del _everywhere[other]
         here = _everywhere.setdefault(loop, {})
         if (seconds, late) not in here:
             here[seconds, late] = cls(seconds, late)
@@ -45,17 +46,19 @@ class Deadlines(Generic[Who]):
         self._since.pop(who, None)
 
     def _look(self) -> None:
-        self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._since:
-            who, since = next(iter(self._since.items()))
-            if since + self._seconds > now:
-                self._timer = loop.call_at(since + self._seconds, self._look)
-                return
-            del self._since[who]
-            self._late(who)
+        try:
+            while self._since:
+                who, since = next(iter(self._since.items()))
+                if since + self._seconds > now:
+                    break
+                del self._since[who]
+                self._late(who)
+        finally:  # only now: whoever began again meanwhile needs no timer of its own
+            self._timer = None
+            if self._since:
+                self._timer = loop.call_at(next(iter(self._since.values())) + self._seconds, self._look)
 
 
-# By event loop, seconds and call; whoever waits refers to its loop, so both go together.
-_everywhere: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[float, Any], Deadlines[Any]]] = WeakKeyDictionary()
+_everywhere: dict[asyncio.AbstractEventLoop, dict[tuple[float, Any], Deadlines[Any]]] = {}  # by loop, seconds and call

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
+import time
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -62,16 +64,17 @@ class _Line:
     """When it was written last, and how often it was not since then."""
 
     def __init__(self) -> None:
-        self._written = 0.0
+        self._written = -math.inf  # by the monotonic clock
         self._kept_back = 0
 
     def pass_on(self, record: logging.LogRecord) -> bool:
-        if record.created < self._written + SELDOM:
+        now = time.monotonic()
+        if now < self._written + SELDOM:
             self._kept_back += 1
             return False
         if self._kept_back:
             record.msg = f"{record.msg} And {self._kept_back} more since this was written last."
-        self._written, self._kept_back = record.created, 0
+        self._written, self._kept_back = now, 0
         return True
 
 

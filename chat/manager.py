@@ -293,12 +293,17 @@ class ConnectionManager:
             await self._admit(user, entered)
             start = await self._start_in(entered, since, newest)
             connection = self._connection(id, await accept(), entered, user, codec)
-            self._presence.enter(entered.name, connection.user)
-            metrics.connections.inc()
-            entered.join(connection, start, greet=greet)
         except BaseException:
             for step in reversed(undo):
                 step()
+            raise
+        self._presence.enter(entered.name, connection.user)
+        metrics.connections.inc()
+        try:
+            entered.join(connection, start, greet=greet)
+        except BaseException:
+            connection.close(CloseCode.INTERNAL_ERROR, "something went wrong here")
+            self._leave(entered, connection)
             raise
         return entered, connection
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import pairwise
+from typing import Any
+
+import pytest
 
 from chat.deadlines import Deadlines
 from tests.servers import until
@@ -52,6 +56,37 @@ async def test_whoever_is_called_may_begin_again() -> None:
     deadlines = Deadlines[str](0.01, again)
     deadlines.begin("a")
     await until(lambda: len(late) == 3, "it was called three times")
+
+
+async def test_one_timer_is_enough_for_all_who_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are called, and whatever one of them does wrong."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def counted(*args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(call_at(*args, **options))
+        return timers[-1]
+
+    called: Counter[int] = Counter()
+
+    def again(who: int) -> None:
+        deadlines.begin(who)
+        called[who] += 1
+        if who == 0:
+            raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    loop.set_exception_handler(lambda loop, context: None)
+    deadlines = Deadlines[int](0.02, again)
+    for who in range(10):
+        deadlines.begin(who)
+        await asyncio.sleep(0.001)
+    await until(lambda: min(called[who] for who in range(10)) >= 5, "all were called five times")
+    assert max(called.values()) <= min(called.values()) + 1
+    now = loop.time()
+    ours = [timer for timer in timers if "_look" in repr(timer)]
+    assert len([timer for timer in ours if timer.when() > now and not timer.cancelled()]) == 1
 
 
 async def test_without_a_time_nobody_is_late() -> None:

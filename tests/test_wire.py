@@ -10,6 +10,7 @@ from fastapi import FastAPI, WebSocket
 
 from chat.http import ChatHttp
 from chat.manager import ConnectionManager
+from chat.protocol import CloseCode, Welcome
 from chat.wire import ChatProtocol
 from tests.apps import serving
 from tests.servers import PATIENCE
@@ -68,6 +69,24 @@ async def test_what_is_said_at_once_comes_behind_the_answer_to_the_handshake(
     head, rest = await _talk(endpoint)
     assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
     assert rest == said
+
+
+async def test_a_member_that_cannot_be_greeted_leaves_nothing_behind() -> None:
+    """It is told that something went wrong, and nobody sees it in the room."""
+
+    def fails(room: object, connection: object, recovered: bool) -> Welcome:
+        raise RuntimeError("on purpose")
+
+    async def greets(websocket: WebSocket) -> None:
+        async with manager.connect(websocket, "room", greet=fails):
+            pytest.fail("it was let in")
+
+    head, rest = await _talk(greets)
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert rest[:1] == b"\x88"
+    assert rest[2:4] == CloseCode.INTERNAL_ERROR.to_bytes(2)
+    assert not manager.rooms
+    assert await manager.members("room") == ([], 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -137,6 +137,7 @@ class MemoryBroker(Broker):
             log = self._logs[room] = _Log(size, now)
         elif seconds and log.touched + seconds <= now:
             log.kept.clear()
+        log.used = now
         return log
 
     def _sweep_now_and_then(self, now: float) -> None:
@@ -146,10 +147,10 @@ class MemoryBroker(Broker):
             return
         self._until_sweep = SWEEP_EVERY
         for room, log in list(self._logs.items()):
-            if not log.offset and log.touched + UNUSED_FOR <= now and room not in self._takers:
+            if log.offset or room in self._takers:
+                self._log(room)
+            elif log.used + UNUSED_FOR <= now:
                 del self._logs[room]
-                continue
-            self._log(room)
             # Keys are remembered for one and the same time, so the oldest expires first.
             while log.receipts and next(iter(log.receipts.values()))[0] <= now:
                 del log.receipts[next(iter(log.receipts))]
@@ -163,6 +164,7 @@ class _Log:
         self.offset = 0
         self.kept: deque[Publication] = deque(maxlen=size)
         self.touched = now  # when the newest was said
+        self.used = now  # when it was last asked for, or last seen to be heard
         self.receipts: dict[str, tuple[float, Receipt]] = {}  # by idempotency key: until when, and what
 
     def append(self, publication: Publication) -> Publication:

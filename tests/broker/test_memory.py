@@ -39,13 +39,15 @@ async def test_a_room_is_not_forgotten_while_it_is_of_use() -> None:
     broker = MemoryBroker(Settings.load(broker_url="memory://"), clock=clock)
     await broker.connect()
     said = await broker.publish("said", encode(body(ADA, "hello")))
-    async with broker.subscribe("heard", lambda event: None):
+    async with broker.subscribe("heard", lambda event: None):  # for longer than an unused room is kept
         heard = await broker.position("heard")
         for number in range(3):
             clock.now += UNUSED_FOR
             asked = await broker.position(f"asked-{number}")
             await ask_for_rooms(broker, f"round-{number}")
             assert await broker.position(f"asked-{number}") == asked
-        assert await broker.position("heard") == heard
+    clock.now += UNUSED_FOR / 2
+    await ask_for_rooms(broker, "last")
+    assert await broker.position("heard") == heard
     assert await broker.position("said") == (said.epoch, said.offset)
     await broker.disconnect()

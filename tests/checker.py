@@ -38,6 +38,7 @@ class History:
 
     visits: list[Visit] = field(default_factory=list)  # each client's in their order
     retained: int = 1000  # messages that the log keeps
+    retained_then: dict[str, int] = field(default_factory=dict)  # the same at the end of an epoch, if it was less
     epochs_lost: int = 0  # how often the store was emptied
     stayed: set[str] = field(default_factory=set)  # clients that were connected, and reading, at the end
 
@@ -109,7 +110,8 @@ class _Proof:
                 assert at is not None
                 self._gaps.append((client, at, event))
                 self._reached(Place(event["epoch"], event["before"] - 1))
-                if event["after"] != at.offset:
+                # Who said no `since` stands where its first message is, or at the welcome's offset if there is none.
+                if not at.offset <= event["after"] <= max(at.offset, live_from - 1):
                     yield f"{client} stood at {_at(at)} and was told of a gap after {event['after']}"
                 gap_due, live_from = False, 0
             elif kind == "message":
@@ -162,7 +164,8 @@ class _Proof:
         for client, at, gap in self._gaps:
             epoch, before = gap["epoch"], gap["before"]
             first = at.offset + 1 if at.epoch == epoch else 1
-            kept_from = self._newest[epoch] - self._history.retained + 1
+            retained = self._history.retained_then.get(epoch, self._history.retained)
+            kept_from = self._newest[epoch] - retained + 1
             lost = [o for o in range(max(first, kept_from), before) if Place(epoch, o) in self._acknowledged]
             if lost:
                 yield f"{client} at {_at(at)} was told of a gap, {gap}, over {lost[:5]}, which the log still has"

@@ -55,6 +55,23 @@ def test_who_joins_late_starts_with_the_newest() -> None:
     assert violations(history) == []
 
 
+def test_who_joins_an_empty_log_may_lose_what_comes_next() -> None:
+    """It stands at the welcome's offset then, or below it if there were messages to begin with."""
+    history = History(retained=1)
+    seen(welcome(4), gap(4, 6), message(6), into=history)
+    and_then(history, welcome(4), gap(2, 6), message(6), client="bob")
+    assert violations(history) == []
+
+
+def test_an_earlier_log_may_have_kept_less() -> None:
+    """What was trimmed before the store was emptied cannot be had, whatever is kept now."""
+    history = History(retained=5, epochs_lost=1)
+    seen(welcome(), ack(1), ack(2), gap(0, 3), gap(2, 1, epoch="f"), message(1, id="new"), into=history)
+    assert len(violations(history)) == 1
+    history.retained_then["e"] = 0
+    assert violations(history) == []
+
+
 def test_a_new_epoch_is_no_violation_if_the_store_was_emptied() -> None:
     history = History(epochs_lost=1)
     seen(welcome(), message(1), ack(1), gap(1, 1, epoch="f"), message(1, id="new"), into=history)
@@ -69,6 +86,8 @@ def test_a_new_epoch_is_no_violation_if_the_store_was_emptied() -> None:
         ("hole", [welcome(), message(2)]),
         ("twice", [welcome(), message(1, id="x"), message(2, id="x")]),
         ("stood at", [welcome(), message(1), message(2), gap(1, 3), message(3)]),
+        ("stood at", [welcome(1), gap(2, 4), message(4)]),
+        ("stood at", [welcome(3), message(3), gap(2, 5), message(5)]),
         ("welcome comes first", [message(1)]),
         ("welcome comes first", [welcome(), welcome()]),
         ("still has", [welcome(), message(1), ack(2), gap(1, 3)]),

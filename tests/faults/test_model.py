@@ -236,6 +236,7 @@ class RoomLife(RuleBasedStateMachine):
     def the_store_is_emptied(self) -> None:
         """All lose their link, and with it what was under way."""
         self.history.epochs_lost += 1
+        self.history.retained_then[self.store.epoch] = len(self.store.kept)
         for broker in self.brokers:
             broker.go_away()
         self.store.empty()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import People, Tab
-from tests.servers import ChatServer, RedisServer, until
+from tests.browser.conftest import People
+from tests.servers import ChatServer, RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,27 +29,19 @@ async def test_three_people_on_three_workers_chat_over_redis(
     people: People, shared_redis: RedisServer, prefix: str, room: str
 ) -> None:
     async with ChatServer(workers=3, CHAT_BROKER_URL=shared_redis.url, CHAT_BROKER_PREFIX=prefix) as chat:
-        ann, bob, cleo = [await people.tab(chat.url("")) for _ in range(3)]
-        for tab, name, others in ((ann, "Ann", []), (bob, "Bob", [ann]), (cleo, "Cleo", [ann, bob])):
-            await tab.join(room, name)
-            await be_elsewhere(tab, than={await other.worker() for other in others})
+        tabs = []
+        for pid, name in zip(chat.worker_pids(), ("Ann", "Bob", "Cleo"), strict=True):
+            with chat.only(pid):
+                tabs.append(await people.tab(chat.url("")))
+                await tabs[-1].join(room, name)
+        ann, bob, cleo = tabs
+        assert len({await tab.worker() for tab in tabs}) == 3
         for tab, text in ((ann, "Hello across"), (bob, "Hello back"), (cleo, "Hello both")):
             await tab.say(text)
         for tab in (ann, bob, cleo):
             for text in ("Hello across", "Hello back", "Hello both"):
                 await tab.hears(text)
         assert await ann.texts() == await bob.texts() == await cleo.texts()
-
-
-async def be_elsewhere(tab: Tab, *, than: set[str]) -> None:
-    async def is_elsewhere() -> bool:
-        if await tab.worker() not in than:
-            return True
-        await tab.page.reload()
-        await tab.is_live()
-        return False
-
-    await until(is_elsewhere, "the kernel gives the tab a worker of its own")
 
 
 async def test_rooms_are_apart(people: People, chat: ChatServer, room: str) -> None:

@@ -51,7 +51,7 @@ def _frame(data: bytes, first: int) -> bytes:
 class Batch:
     """Messages that are due together, in order; each form of them is made once, however many read it."""
 
-    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_rest", "payloads")
+    __slots__ = ("_asgi", "_begin", "_deflated", "_frames", "_joined", "_rest", "_size", "payloads")
 
     def __init__(self, payloads: list[Payload]) -> None:
         self.payloads = self._rest = payloads
@@ -61,6 +61,7 @@ class Batch:
         self._deflated: bytes | None = None
         self._joined: bytes | None = None
         self._asgi: list[dict[str, Any]] | None = None
+        self._size: int | None = None
 
     def then(self, payloads: list[Payload]) -> Batch:
         """Return these messages and more behind them."""
@@ -107,4 +108,6 @@ class Batch:
     @property
     def size(self) -> int:
         """Bytes of payload."""
-        return sum([len(payload.data) for payload in self.payloads])
+        if self._size is None:
+            self._size = sum([len(payload.data) for payload in self.payloads])
+        return self._size

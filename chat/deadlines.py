@@ -26,9 +26,11 @@ class Deadlines(Generic[Who]):
     @classmethod
     def shared(cls, loop: asyncio.AbstractEventLoop, seconds: float, late: Callable[[Who], None]) -> Deadlines[Who]:
         """Return the one of an event loop for that time and that call."""
-        for other in [other for other in _everywhere if other.is_closed()]:
-            del _everywhere[other]
-        here = _everywhere.setdefault(loop, {})
+        if loop not in _everywhere:
+            for ended in [other for other in _everywhere if other.is_closed()]:
+                del _everywhere[ended]
+            _everywhere[loop] = {}
+        here = _everywhere[loop]
         if (seconds, late) not in here:
             here[seconds, late] = cls(seconds, late)
         return here[seconds, late]
